@@ -1,0 +1,60 @@
+# airis: `make run` starts it, `make test` tests it; both set up all they need first.
+.DEFAULT_GOAL := help
+.PHONY: help install run demo test check bench docs lock clean
+
+# A folder of ours must never hide an installed module of the same name.
+export PYTHONSAFEPATH := 1
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+SOURCES := pyproject.toml requirements.lock hatch_build.py $(wildcard rust/Cargo.* rust/src/*.rs rust/src/*/*.rs)
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: $(STAMP) ## Set up .venv with airis and its tools (builds the Rust core where cargo is present)
+
+$(STAMP): $(SOURCES)
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@if command -v uv >/dev/null; then \
+		uv pip install --quiet --python $(BIN)/python -r requirements.lock && \
+		uv pip install --quiet --python $(BIN)/python --no-deps --reinstall-package airis -e .; \
+	else \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock && \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .; \
+	fi
+	@$(BIN)/airis version --verbose
+	@touch $(STAMP)
+
+run: install ## Start airis in the foreground (ARGS="--config my.yaml")
+	@$(BIN)/airis run $(ARGS)
+
+demo: install ## Start airis with a small shop that sends it telemetry
+	@$(BIN)/airis demo $(ARGS)
+
+test: install ## Run the tests (ARGS="-k batch")
+	@$(BIN)/pytest $(ARGS)
+
+check: install ## Lint, types, Rust lints, generated docs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/airis docs --check
+	@if command -v cargo >/dev/null; then \
+		cd rust && cargo fmt --check && cargo clippy --all-targets --locked -- -D warnings && cargo test --locked --quiet; \
+	else echo "cargo is not installed: the Rust core was not checked"; fi
+
+bench: install ## Measure CPU-seconds per million items (see docs/performance.md)
+	@$(BIN)/python benchmarks/run.py $(ARGS)
+
+docs: install ## Write the pages that are made from the code
+	@$(BIN)/airis docs --write
+
+lock: ## Resolve the dependencies anew into requirements.lock
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 pyproject.toml --group dev \
+		--no-emit-index-url --no-header --no-annotate -o requirements.lock
+
+clean: ## Remove what was installed and built
+	rm -rf .venv rust/target dist src/airis/_core.abi3.so src/airis/ui

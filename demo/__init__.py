@@ -1,0 +1,1 @@
+"""Telemetry made up for trying airis out: the demo shop and the load generator."""
