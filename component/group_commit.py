@@ -1,0 +1,123 @@
+"""Group commit: what arrives while the stage behind is busy goes on together, as soon as that stage is idle.
+
+Nobody waits on an idle stage, and everybody is answered with the outcome of their own batch.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from airis.component.errors import ConsumeError, Permanent, Retryable
+from airis.data import Batch
+
+Deliver = Callable[[Sequence[Batch]], Awaitable[None]]
+"""Takes one group and returns when it is stored, or raises as a consumer does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How large a group may become, and how often one may go."""
+
+    items: int = 65_536
+    size_bytes: int = 64 * 1024 * 1024
+    interval_s: float = 0.0
+    """Least time between the starts of two deliveries; only callers that come in between wait for it."""
+
+
+class GroupCommit:
+    """Callers of `submit` are held until their batch is delivered; one delivery is in flight at a time.
+
+    A group that turns out to be at fault (Permanent) is delivered again one batch after the other, so
+    that a bad batch does not refuse the good ones it was joined with.
+    """
+
+    def __init__(
+        self,
+        deliver: Deliver,
+        limits: Limits,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._deliver = deliver
+        self._limits = limits
+        self._clock = clock
+        self._sleep = sleep
+        self._pending: deque[tuple[Batch, asyncio.Future[None]]] = deque()
+        self._worker: asyncio.Task[None] | None = None
+        self._next_start = 0.0
+
+    @property
+    def pending(self) -> int:
+        """Batches that wait for the next delivery."""
+        return len(self._pending)
+
+    async def submit(self, batch: Batch) -> None:
+        """Return when the batch is delivered, or raise Retryable, Permanent or Partial."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._pending.append((batch, done))
+        if self._worker is None:
+            self._worker = asyncio.create_task(self._work())
+        await done
+
+    async def close(self) -> None:
+        """Return when everything that was submitted is answered."""
+        while self._worker is not None:
+            await asyncio.wait({self._worker})
+
+    async def _work(self) -> None:
+        try:
+            while self._pending:
+                wait = self._next_start - self._clock()
+                if wait > 0:
+                    await self._sleep(wait)
+                self._next_start = self._clock() + self._limits.interval_s
+                await self._settle(self._take())
+        finally:
+            self._worker = None
+
+    def _take(self) -> list[tuple[Batch, asyncio.Future[None]]]:
+        """The oldest batches that fit in one group, at least one; those of callers that left are dropped."""
+        group: list[tuple[Batch, asyncio.Future[None]]] = []
+        items = size = 0
+        while self._pending:
+            batch, done = self._pending[0]
+            if group and (items + batch.items > self._limits.items or size + batch.size_bytes > self._limits.size_bytes):
+                break
+            self._pending.popleft()
+            if not done.cancelled():
+                group.append((batch, done))
+                items += batch.items
+                size += batch.size_bytes
+        return group
+
+    async def _settle(self, group: list[tuple[Batch, asyncio.Future[None]]]) -> None:
+        if not group:
+            return
+        try:
+            await self._deliver([batch for batch, _ in group])
+        except Permanent as error:
+            if len(group) == 1:
+                _answer(group, error)
+            for single in group if len(group) > 1 else ():
+                await self._settle([single])
+        except ConsumeError as error:
+            _answer(group, error)
+        except asyncio.CancelledError:
+            _answer(group, Retryable("shutting down"))
+            raise
+        except Exception as error:  # a fault of ours must reach the callers, who would wait for ever
+            _answer(group, error)
+        else:
+            _answer(group, None)
+
+
+def _answer(group: list[tuple[Batch, asyncio.Future[None]]], error: Exception | None) -> None:
+    for _, done in group:
+        if done.done():
+            continue
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)

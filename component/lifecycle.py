@@ -1,0 +1,100 @@
+"""The kinds of component and what the service promises them."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
+
+from airis.component.config import Config
+from airis.component.telemetry import Telemetry
+from airis.data import Batch, Signal
+
+T = TypeVar("T")
+C = TypeVar("C", bound=Config)
+
+
+class Consumer(Protocol):
+    """Anything a batch can be handed to."""
+
+    async def consume(self, batch: Batch) -> None:
+        """Take responsibility for the batch, or raise Retryable, Permanent or Partial.
+
+        Returning is the acknowledgement: from then on a loss would be this consumer's fault.
+        """
+        ...
+
+
+class Host(Protocol):
+    """What a started component may ask of the service it runs in."""
+
+    @property
+    def data_dir(self) -> Path:
+        """The directory that this instance owns; it exists."""
+        ...
+
+    def extension(self, component_id: str, kind: type[T]) -> T:
+        """The running extension with this id, which must be a `kind`; raises StartError if there is none."""
+        ...
+
+    def fail(self, component: str, error: BaseException) -> None:
+        """Say that a component cannot go on: the service logs it and shuts down with an error."""
+        ...
+
+
+class Component(Generic[C]):
+    """What the service starts, consumers before producers, and shuts down in the opposite order.
+
+    The constructor only stores and computes: no I/O, no tasks.
+    """
+
+    def __init__(self, config: C, telemetry: Telemetry) -> None:
+        self.config = config
+        self.telemetry = telemetry
+
+    async def start(self, host: Host) -> None:
+        """Open what is needed and return; raise StartError to abort the start of the whole service."""
+
+    def endpoints(self) -> Mapping[str, str]:
+        """What it listens on once started: the name a person knows it by, and the address."""
+        return {}
+
+    async def shutdown(self) -> None:
+        """Take nothing new, hand on what is held, close. Safe twice, and before start."""
+
+
+class Receiver(Component[C]):
+    """Takes data in from outside; one instance serves all signals of the pipelines that name it."""
+
+    def __init__(self, config: C, downstream: Mapping[Signal, Consumer], telemetry: Telemetry) -> None:
+        super().__init__(config, telemetry)
+        self.downstream = downstream
+
+
+class Processor(Component[C]):
+    """Changes, holds or leaves out data on its way; one instance for each pipeline that names it."""
+
+    def __init__(self, config: C, downstream: Consumer, telemetry: Telemetry) -> None:
+        super().__init__(config, telemetry)
+        self.downstream = downstream
+
+    async def consume(self, batch: Batch) -> None:
+        """Hand on what becomes of the batch; returning acknowledges it."""
+        raise NotImplementedError
+
+
+class Exporter(Component[C]):
+    """Delivers data; one instance serves all pipelines that name it."""
+
+    async def consume(self, batch: Batch) -> None:
+        """Deliver the batch; returning acknowledges it."""
+        raise NotImplementedError
+
+
+class Extension(Component[C]):
+    """What is no part of a pipeline: the store, the query API, health checks."""
+
+    def dependencies(self) -> Sequence[str]:
+        """Ids of the extensions that must have started before this one."""
+        return ()
+
+    async def ready(self) -> None:
+        """Told after the last receiver started."""

@@ -1,0 +1,92 @@
+"""The one thing that crosses every stage: immutable OTLP bytes with what is known about them."""
+
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class Signal(StrEnum):
+    """A kind of telemetry, spelt as in a pipeline id."""
+
+    TRACES = "traces"
+    METRICS = "metrics"
+    LOGS = "logs"
+    PROFILES = "profiles"
+
+    @property
+    def item(self) -> str:
+        """The Collector's word for one item of this signal, as its counters spell it."""
+        return _ITEM_NAMES[self]
+
+
+_ITEM_NAMES = {
+    Signal.TRACES: "spans",
+    Signal.METRICS: "metric_points",
+    Signal.LOGS: "log_records",
+    Signal.PROFILES: "profile_samples",
+}
+
+NO_METADATA: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a batch came from; joined batches share all of it but the arrival time and the batch id."""
+
+    receiver: str = ""
+    """Component id of the receiver, ``otlp`` or ``otlp/edge``."""
+    transport: str = ""
+    """``grpc`` or ``http`` for a network receiver, empty otherwise."""
+    tenant: str = ""
+    metadata: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: NO_METADATA)
+    """Client headers that ``include_metadata`` let through: lower-case names, values in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Items of one signal as the bytes of one ``Export*ServiceRequest``, or of several behind one another.
+
+    Protobuf merges repeated top-level fields, so joining batches is joining bytes. Nothing mutates a
+    batch: fan-out hands the same object to every branch.
+    """
+
+    signal: Signal
+    payload: bytes
+    items: int
+    """Spans, metric data points or log records in the payload."""
+    origin: Origin = field(default_factory=Origin)
+    arrived_unix_nano: int = 0
+    """Wall clock at admission, in nanoseconds; of joined batches the earliest."""
+    id: bytes = field(default_factory=lambda: uuid.uuid4().bytes)
+    """16 bytes, unique; stays with the data through every retry, so that a store can refuse a repetition."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Length of the payload."""
+        return len(self.payload)
+
+    def with_payload(self, payload: bytes, items: int) -> "Batch":
+        """The same batch after a processor changed its content: a new id, the same origin and arrival."""
+        return replace(self, payload=payload, items=items, id=uuid.uuid4().bytes)
+
+
+def join(batches: Iterable[Batch]) -> Batch:
+    """One batch with the items of all, in order; a single batch is handed back as it is.
+
+    All must have one signal, one tenant and one set of metadata: the caller groups by them.
+    """
+    parts = list(batches)
+    if len(parts) == 1:
+        return parts[0]
+    first = parts[0]
+    if any(b.signal is not first.signal for b in parts):
+        raise ValueError("batches of different signals cannot be joined")
+    return Batch(
+        signal=first.signal,
+        payload=b"".join([b.payload for b in parts]),
+        items=sum(b.items for b in parts),
+        origin=first.origin,
+        arrived_unix_nano=min(b.arrived_unix_nano for b in parts),
+    )

@@ -1,0 +1,37 @@
+"""The kernels in use: native ones where the Rust core is installed, the reference ones otherwise.
+
+Both have the same names and one test-suite; nothing above this module knows which one works.
+``AIRIS_KERNELS=reference`` chooses the reference back end by hand.
+"""
+
+import os
+from typing import TYPE_CHECKING, Literal
+
+from airis.data.malformed import MalformedPayload
+
+# OTLP/JSON has no native kernel yet.
+from airis.proto.otlp_json import from_json, to_json
+
+backend: Literal["native", "reference"] = "reference"
+if TYPE_CHECKING or os.environ.get("AIRIS_KERNELS") == "reference":
+    from airis.data.reference import Blocks, SeriesIndex, count_items, encode_native, split, validate
+else:
+    try:
+        from airis._core import Blocks, SeriesIndex, count_items, encode_native, split, validate
+
+        backend = "native"
+    except ImportError:
+        from airis.data.reference import Blocks, SeriesIndex, count_items, encode_native, split, validate
+
+__all__ = [
+    "Blocks",
+    "MalformedPayload",
+    "SeriesIndex",
+    "backend",
+    "count_items",
+    "encode_native",
+    "from_json",
+    "split",
+    "to_json",
+    "validate",
+]

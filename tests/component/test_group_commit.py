@@ -1,0 +1,175 @@
+"""Group commit: who waits for what, and who is told what."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airis.component import Partial, Permanent, Retryable
+from airis.component.group_commit import GroupCommit, Limits
+from airis.component.testing import ManualClock
+from airis.data import Batch, Signal
+
+
+class Stage:
+    """A stage behind that keeps the groups it was given, and is busy while its gate is closed."""
+
+    def __init__(self) -> None:
+        self.groups: list[list[bytes]] = []
+        self.bad: dict[bytes, Exception] = {}
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.busy = asyncio.Event()
+
+    async def __call__(self, batches: Sequence[Batch]) -> None:
+        self.busy.set()
+        await self.gate.wait()
+        payloads = [batch.payload for batch in batches]
+        self.groups.append(payloads)
+        for payload in payloads:
+            if payload in self.bad:
+                raise self.bad[payload]
+
+
+def batch(name: str) -> Batch:
+    return Batch(Signal.LOGS, name.encode(), 1)
+
+
+async def held(group: GroupCommit, *names: str) -> list[asyncio.Task[None]]:
+    """Callers whose batches wait while the stage is busy with another one."""
+    tasks = [asyncio.create_task(group.submit(batch(name))) for name in names]
+    await asyncio.sleep(0)
+    return tasks
+
+
+async def busy_with_first(stage: Stage, limits: Limits = Limits()) -> tuple[GroupCommit, asyncio.Task[None]]:  # noqa: B008
+    group = GroupCommit(stage, limits)
+    stage.gate.clear()
+    first = asyncio.create_task(group.submit(batch("first")))
+    await stage.busy.wait()
+    return group, first
+
+
+async def test_an_idle_stage_gets_a_batch_at_once() -> None:
+    clock = ManualClock()
+    group = GroupCommit(stage := Stage(), Limits(interval_s=10), clock, clock.sleep)
+
+    await group.submit(batch("a"))
+
+    assert stage.groups == [[b"a"]]
+    assert clock.now == 0
+
+
+async def test_what_comes_while_the_stage_is_busy_goes_together() -> None:
+    stage = Stage()
+    group, first = await busy_with_first(stage)
+    others = await held(group, "b", "c", "d")
+
+    stage.gate.set()
+    await asyncio.gather(first, *others)
+
+    assert stage.groups == [[b"first"], [b"b", b"c", b"d"]]
+
+
+async def test_a_group_has_a_largest_size() -> None:
+    stage = Stage()
+    group, first = await busy_with_first(stage, Limits(items=2))
+    others = await held(group, "b", "c", "d")
+
+    stage.gate.set()
+    await asyncio.gather(first, *others)
+
+    assert stage.groups == [[b"first"], [b"b", b"c"], [b"d"]]
+
+
+async def test_deliveries_are_no_more_frequent_than_asked() -> None:
+    clock = ManualClock()
+    group = GroupCommit(stage := Stage(), Limits(interval_s=0.1), clock, clock.sleep)
+    await group.submit(batch("a"))
+    waiting = await held(group, "b", "c")
+    assert stage.groups == [[b"a"]]
+
+    await clock.advance(0.1)
+    await asyncio.gather(*waiting)
+
+    assert stage.groups == [[b"a"], [b"b", b"c"]]
+
+
+async def test_a_bad_batch_does_not_refuse_the_good_ones_it_was_joined_with() -> None:
+    stage = Stage()
+    stage.bad[b"bad"] = Permanent("unreadable")
+    group, first = await busy_with_first(stage)
+    others = await held(group, "b", "bad", "d")
+
+    stage.gate.set()
+    outcomes = await asyncio.gather(first, *others, return_exceptions=True)
+
+    assert [type(outcome) for outcome in outcomes] == [type(None), type(None), Permanent, type(None)]
+    assert stage.groups[-3:] == [[b"b"], [b"bad"], [b"d"]]
+
+
+@pytest.mark.parametrize("error", [Retryable("busy", 1.0), Partial(1, "old"), RuntimeError("bug")])
+async def test_every_caller_of_a_group_is_told_its_outcome(error: Exception) -> None:
+    stage = Stage()
+    group, first = await busy_with_first(stage)
+    stage.bad[b"b"] = error
+    others = await held(group, "b", "c")
+
+    stage.gate.set()
+    outcomes = await asyncio.gather(first, *others, return_exceptions=True)
+
+    assert outcomes == [None, error, error]
+
+
+async def test_a_caller_that_left_takes_nobody_along() -> None:
+    stage = Stage()
+    group, first = await busy_with_first(stage)
+    gone, stays = await held(group, "gone", "stays")
+    gone.cancel()
+
+    stage.gate.set()
+    await asyncio.gather(first, stays)
+
+    assert stage.groups == [[b"first"], [b"stays"]]
+
+
+async def test_close_waits_until_all_are_answered() -> None:
+    stage = Stage()
+    group, first = await busy_with_first(stage)
+    others = await held(group, "b")
+    closing = asyncio.create_task(group.close())
+    await asyncio.sleep(0)
+    assert not closing.done()
+
+    stage.gate.set()
+    await closing
+
+    assert first.done()
+    assert others[0].done()
+
+
+@given(
+    sizes=st.lists(st.integers(1, 5), max_size=20),
+    bad=st.sets(st.integers(0, 19)),
+    limit=st.integers(1, 8),
+)
+def test_every_batch_is_delivered_once_or_its_caller_is_told(sizes: list[int], bad: set[int], limit: int) -> None:
+    async def run() -> None:
+        stored: list[bytes] = []
+
+        async def deliver(batches: Sequence[Batch]) -> None:
+            await asyncio.sleep(0)
+            if any(int(b.payload) in bad for b in batches):
+                raise Permanent("bad")
+            stored.extend(b.payload for b in batches)
+
+        group = GroupCommit(deliver, Limits(items=limit))
+        batches = [Batch(Signal.LOGS, str(i).encode(), size) for i, size in enumerate(sizes)]
+        outcomes = await asyncio.gather(*map(group.submit, batches), return_exceptions=True)
+
+        assert stored == [b.payload for i, b in enumerate(batches) if i not in bad]
+        assert [o is None for o in outcomes] == [i not in bad for i in range(len(sizes))]
+
+    asyncio.run(run())
