@@ -1,0 +1,90 @@
+"""``${env:NAME:-default}`` in values: the Collector's rules for environment variables.
+
+A value that is wholly one reference takes the type that its text has as YAML; inside longer text the
+text is put in. ``$$`` is a dollar sign, a naked ``$NAME`` is left as it is, keys are never touched.
+"""
+
+import re
+from collections.abc import Mapping
+
+from airis.component.config import Scalar
+from airis.config.document import Entry, Node, parse
+from airis.config.errors import ConfigError, Mark, Problem
+
+_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_TOKEN = re.compile(r"\$\$|\$\{([^{}$]*)\}")
+
+
+def substitute(node: Node, environment: Mapping[str, str]) -> Node:
+    """The node with every reference in it replaced; raises ConfigError with all that cannot be."""
+    problems: list[Problem] = []
+    result = _walk(node, environment, (), problems)
+    if problems:
+        raise ConfigError(problems)
+    return result
+
+
+def _walk(node: Node, environment: Mapping[str, str], path: tuple[str, ...], problems: list[Problem]) -> Node:
+    value = node.value
+    if isinstance(value, list):
+        items = [_walk(item, environment, (*path, str(i)), problems) for i, item in enumerate(value)]
+        return Node(node.mark, items, node.substituted)
+    if isinstance(value, dict):
+        entries = {
+            key: Entry(entry.key_mark, _walk(entry.node, environment, (*path, key), problems))
+            for key, entry in value.items()
+        }
+        return Node(node.mark, entries, node.substituted)
+    if isinstance(value, Scalar) or "$" not in value:
+        return node
+    try:
+        return _text(node.mark, value, environment)
+    except ValueError as error:
+        problems.append(Problem(node.mark, path, str(error)))
+        return node
+
+
+def _text(mark: Mark, text: str, environment: Mapping[str, str]) -> Node:
+    whole = _TOKEN.fullmatch(text)
+    if whole is not None and whole[1] is not None:
+        found = _look_up(whole[1], environment)
+        if found is None:
+            return Node(mark, Scalar(None, ""), substituted=True)
+        return _moved(_parsed(found), mark)
+    replaced = _TOKEN.sub(lambda t: "$" if t[1] is None else _look_up(t[1], environment) or "", text)
+    return Node(mark, replaced, substituted="${" in text)
+
+
+def _look_up(reference: str, environment: Mapping[str, str]) -> str | None:
+    """The text of a reference, None for a variable that is not set and has no default."""
+    scheme, separator, rest = reference.partition(":")
+    if not separator:
+        scheme, rest = "env", reference
+    if scheme != "env":
+        raise ValueError(f'"${{{scheme}:…}}" is not supported yet; only environment variables are, as "${{env:NAME}}"')
+    name, has_default, default = rest.partition(":-")
+    if not _NAME.fullmatch(name):
+        raise ValueError(f'"{name}" is not the name of an environment variable')
+    return environment.get(name, default if has_default else None)
+
+
+def _parsed(text: str) -> Node:
+    try:
+        node = parse(text, "")
+    except ConfigError:
+        return Node(Mark("", 1, 1), text)
+    if isinstance(node.value, Scalar):
+        return Node(node.mark, Scalar(node.value.value, text))
+    # The text as it is, not as YAML trims and unquotes it, unless it is a list or a mapping.
+    return Node(node.mark, text) if isinstance(node.value, str) else node
+
+
+def _moved(node: Node, mark: Mark) -> Node:
+    """The node as if it all stood at `mark`, where it was referred to."""
+    value = node.value
+    if isinstance(value, list):
+        return Node(mark, [_moved(item, mark) for item in value], substituted=True)
+    if isinstance(value, dict):
+        moved = {key: Entry(mark, _moved(entry.node, mark)) for key, entry in value.items()}
+        return Node(mark, moved, substituted=True)
+    return Node(mark, value, substituted=True)
