@@ -1,0 +1,1 @@
+"""The engine: graph, lifecycle, own telemetry and the command line."""

@@ -1,0 +1,36 @@
+"""Options that several commands share."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        envvar="AIRIS_CONFIG",
+        show_envvar=True,
+        help="The pipeline configuration; without one the built-in default.",
+    ),
+]
+DataDirOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        envvar="AIRIS_DATA_DIR",
+        show_envvar=True,
+        help="Where airis keeps its data.",
+        show_default="~/.local/share/airis",
+    ),
+]
+
+
+def data_directory(chosen: Path | None) -> Path:
+    """The chosen data directory, or the user's default one (XDG base directory specification)."""
+    if chosen is not None:
+        return chosen.expanduser().absolute()
+    base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(base).expanduser() / "airis"

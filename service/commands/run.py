@@ -1,0 +1,80 @@
+"""``airis run``: the service in the foreground."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from airis.service.commands.options import data_directory
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+    from airis.config import Configuration
+    from airis.service.service import Service
+
+
+def run_service(config: Path | None, data_dir: Path | None) -> None:
+    """Run until told to stop. Exit codes: 0 ended well, 1 failed, 2 a wrong configuration."""
+    import asyncio
+
+    from airis.component import StartError
+    from airis.service.logs import configure_logs
+    from airis.service.service import Service
+
+    configuration = load_or_exit(config)
+    configure_logs(configuration.telemetry.logs)
+
+    async def serve() -> bool:
+        service = Service(configuration, data_directory(data_dir))
+        return await service.run(on_ready=lambda: _welcome(service))
+
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            ended_well = runner.run(serve())
+    except StartError as error:
+        typer.echo(f"airis: {error}", err=True)
+        raise typer.Exit(1) from None
+    if not ended_well:
+        raise typer.Exit(1)
+
+
+def load_or_exit(config: Path | None) -> "Configuration":
+    """The configuration; one that cannot be used is explained on stderr, and the exit code is 2."""
+    from airis.config import ConfigError, load_configuration
+
+    try:
+        return load_configuration(config)
+    except ConfigError as error:
+        for problem in error.problems:
+            typer.echo(str(problem), err=True)
+        count = len(error.problems)
+        typer.echo(f"{count} error{'s' * (count > 1)}; nothing was started. See docs/config.md", err=True)
+    except OSError as error:
+        typer.echo(f"{config}: {error.strerror or error}; nothing was started", err=True)
+    raise typer.Exit(2)
+
+
+def _loop_factory() -> "Callable[[], AbstractEventLoop] | None":
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def _welcome(service: "Service") -> None:
+    """On a terminal, say where data goes in and how to see it."""
+    if not sys.stderr.isatty():
+        return
+    lines = [f"  {name:<12} {address}" for name, address in service.endpoints().items()]
+    typer.echo("\n".join(["", "airis is ready.", *lines, "", _HINT]), err=True)
+
+
+_HINT = """\
+  Send it telemetry:  OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4317 your-program
+  Or made-up data:    airis demo
+  Then look:          airis services, airis traces, airis logs, airis metrics
+"""

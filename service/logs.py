@@ -1,0 +1,60 @@
+"""airis's own log on stderr: one readable line per event on a terminal, or JSON."""
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+
+from airis.config.model import LogsTelemetryConfig
+
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
+
+
+def configure_logs(config: LogsTelemetryConfig) -> None:
+    """Write structlog's events, and other libraries' warnings, to stderr as the configuration says."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
+        _with_fields(dict(config.initial_fields)),
+        structlog.processors.format_exc_info,
+    ]
+    if config.encoding == "json":
+        render: Any = structlog.processors.JSONRenderer()
+    else:
+        render = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=28)
+    structlog.configure(
+        processors=[*shared, _escape_controls, render] if config.encoding == "console" else [*shared, render],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[config.level]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    logging.basicConfig(level=logging.WARNING, handlers=[_ToStructlog()], force=True)
+
+
+def _with_fields(fields: dict[str, str]) -> Any:
+    def add(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+        return {**fields, **event}
+
+    return add
+
+
+def _escape_controls(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+    """Keep a terminal safe from what telemetry or a peer put into a value."""
+    return {
+        key: printable(value) if isinstance(value, str) and key != "exception" else value
+        for key, value in event.items()
+    }
+
+
+def printable(text: str) -> str:
+    """The text with control characters written as escapes."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+class _ToStructlog(logging.Handler):
+    """Hands the standard library's records to structlog, so that there is one log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        structlog.get_logger().log(record.levelno, record.getMessage(), logger=record.name)

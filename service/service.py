@@ -1,0 +1,133 @@
+"""One running configuration: start, ready, drain, shut down."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+
+from airis.component import Kind, Metrics, StartError
+from airis.config import Configuration
+from airis.service.graph import Graph
+from airis.service.own_metrics import OwnMetrics
+
+T = TypeVar("T")
+
+DRAIN_DEADLINE_S = 30.0
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+class Service:
+    """A configuration as running components; their host."""
+
+    def __init__(self, configuration: Configuration, data_dir: Path) -> None:
+        self.configuration = configuration
+        self.data_dir = data_dir
+        self.metrics = Metrics()
+        self.failure: tuple[str, BaseException] | None = None
+        self.graph = Graph(configuration, self.metrics)
+        self._own_metrics = OwnMetrics(configuration.telemetry.metrics, self.metrics)
+        self._stopping = asyncio.Event()
+
+    def extension(self, component_id: str, kind: type[T]) -> T:
+        """The running extension with this id; raises StartError if there is none, or it is another type."""
+        found = self.graph.extensions.get(component_id)
+        if isinstance(found, kind):
+            return found
+        if component_id in self.configuration.components[Kind.EXTENSION]:
+            if found is None:
+                raise StartError(f'needs the extension "{component_id}"; name it in service::extensions')
+            raise StartError(f'the extension "{component_id}" is a {type(found).__name__}, not a {kind.__name__}')
+        raise StartError(f'needs the extension "{component_id}", which is not configured')
+
+    def fail(self, component: str, error: BaseException) -> None:
+        """Note why the service cannot go on, and stop it."""
+        log.error("component failed", component=component, error=str(error))
+        self.failure = self.failure or (component, error)
+        self._stopping.set()
+
+    def stop(self) -> None:
+        """Let `run` end."""
+        self._stopping.set()
+
+    async def start(self) -> None:
+        """Open the data directory and start all; raises StartError."""
+        try:
+            self.data_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StartError(f"data directory {self.data_dir}: {error.strerror}", "--data-dir") from error
+        await self._own_metrics.start()
+        try:
+            await self.graph.start(self)
+        except BaseException:
+            await self._own_metrics.shutdown()
+            raise
+
+    async def shutdown(self, deadline_s: float = DRAIN_DEADLINE_S) -> bool:
+        """Drain and close; False if something failed to, or the deadline passed first (which is logged)."""
+        errors: list[tuple[str, Exception]] = []
+        try:
+            async with asyncio.timeout(deadline_s):
+                errors = await self.graph.shutdown()
+        except TimeoutError:
+            log.error("not drained in time", component=self.graph.draining, deadline_s=deadline_s)
+            return False
+        finally:
+            await self._own_metrics.shutdown()
+        for component, error in errors:
+            log.error("component did not shut down", component=component, error=str(error))
+        return not errors
+
+    def endpoints(self) -> dict[str, str]:
+        """What the components listen on, by the name a person knows it by."""
+        return {
+            name: address
+            for placed in self.graph.in_start_order()
+            for name, address in placed.component.endpoints().items()
+        }
+
+    async def run(self, on_ready: Callable[[], None] = lambda: None) -> bool:
+        """Start, serve until SIGINT, SIGTERM or a failure, drain; False if it did not end well.
+
+        A second signal ends the drain at once.
+        """
+        with _signals(self.stop) as second_signal:
+            await self.start()
+            log.info("ready")
+            on_ready()
+            await self._stopping.wait()
+            log.info("shutting down")
+            drain = asyncio.create_task(self.shutdown())
+            cut = asyncio.create_task(second_signal.wait())
+            await asyncio.wait({drain, cut}, return_when=asyncio.FIRST_COMPLETED)
+            cut.cancel()
+            if not drain.done():
+                log.error("shutdown cut short by a second signal", component=self.graph.draining)
+                drain.cancel()
+                await asyncio.wait({drain}, timeout=1)
+                return False
+            return drain.result() and self.failure is None
+
+
+@contextmanager
+def _signals(stop: Callable[[], None]) -> Generator[asyncio.Event]:
+    """Call `stop` at the first SIGINT or SIGTERM; the event is set by the second."""
+    second = asyncio.Event()
+    seen: list[int] = []
+
+    def note(number: int) -> None:
+        seen.append(number)
+        (second.set if len(seen) > 1 else stop)()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, note, number)
+    try:
+        yield second
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
