@@ -100,7 +100,7 @@ _DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h|d)")
 
 
 def parse_duration(text: str) -> float:
-    """Seconds in a Go duration such as ``1m30s``, or with days (``30d``); raises ValueError that says how one is written."""
+    """Seconds in a Go duration such as ``1m30s``, or in days (``30d``); raises ValueError if it is not one."""
     sign, rest = (-1.0, text[1:]) if text.startswith("-") else (1.0, text.removeprefix("+"))
     if rest == "0":
         return 0.0

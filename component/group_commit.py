@@ -83,7 +83,9 @@ class GroupCommit:
         items = size = 0
         while self._pending:
             batch, done = self._pending[0]
-            if group and (items + batch.items > self._limits.items or size + batch.size_bytes > self._limits.size_bytes):
+            if group and (
+                items + batch.items > self._limits.items or size + batch.size_bytes > self._limits.size_bytes
+            ):
                 break
             self._pending.popleft()
             if not done.cancelled():

@@ -32,7 +32,7 @@ class Host(Protocol):
         ...
 
     def extension(self, component_id: str, kind: type[T]) -> T:
-        """The running extension with this id, which must be a `kind`; raises StartError if there is none."""
+        """What the running extension with this id provides, a `kind`; raises StartError if there is none."""
         ...
 
     def fail(self, component: str, error: BaseException) -> None:
@@ -95,6 +95,10 @@ class Extension(Component[C]):
     def dependencies(self) -> Sequence[str]:
         """Ids of the extensions that must have started before this one."""
         return ()
+
+    def provides(self) -> object:
+        """What other components get when they ask the host for this extension."""
+        return self
 
     async def ready(self) -> None:
         """Told after the last receiver started."""

@@ -1,0 +1,302 @@
+"""The shared HTTP server over real sockets: addresses, time limits, cross-origin requests, shutdown."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from pydantic import ValidationError
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from airis.component import StartError, Telemetry
+from airis.component.http import HttpServer, HttpServerConfig, answer, read_body
+from airis.component.intake import IntakeError
+
+
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with the path and the body's size, or with 413 and the like."""
+    try:
+        body = await read_body(scope, receive, HttpServerConfig(endpoint=":0", max_request_body_size=100_000))
+    except IntakeError as error:
+        await answer(send, 413, str(error).encode())
+        return
+    await answer(send, 200, f"{scope['path']} {len(body)}".encode())
+
+
+def telemetry() -> Telemetry:
+    return Telemetry("extension", "test")
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp = echo, **options: Any) -> AsyncIterator[HttpServer]:
+    server = HttpServer(app, HttpServerConfig.model_validate({"endpoint": "localhost:0", **options}), telemetry())
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.shutdown(grace_s=0)
+
+
+@asynccontextmanager
+async def requesting(method: str, url: str, **options: Any) -> AsyncIterator[aiohttp.ClientResponse]:
+    async with aiohttp.ClientSession() as client, client.request(method, url, **options) as response:
+        yield response
+
+
+async def connect(server: HttpServer) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection("127.0.0.1", server.port)
+
+
+async def closed_by_server(reader: asyncio.StreamReader) -> bytes:
+    """What still came before the connection ended; the test's time-out is the only clock."""
+    async with asyncio.timeout(10):
+        try:
+            return await reader.read()
+        except ConnectionResetError:
+            return b""
+
+
+async def read_answer(reader: asyncio.StreamReader) -> tuple[int, bytes, bytes]:
+    """Status, headers and body of one response."""
+    async with asyncio.timeout(10):
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+        return int(head.split()[1]), head, await reader.readexactly(length)
+
+
+async def test_serves_at_a_free_port_and_says_which() -> None:
+    async with serving() as server, requesting("POST", f"{server.url}/a?b", data=b"123") as response:
+        assert (response.status, await response.read()) == (200, b"/a 3")
+        assert "Date" in response.headers
+        assert server.address == f"127.0.0.1:{server.port}"
+
+
+async def test_serves_on_a_unix_socket_and_takes_the_place_of_a_dead_one(tmp_path: Path) -> None:
+    path = str(tmp_path / "s")
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(path)
+    async with serving(endpoint=path, transport="unix") as server:
+        assert server.url == f"unix:{path}"
+        reader, writer = await asyncio.open_unix_connection(path)
+        writer.write(b"GET /x HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert (await read_answer(reader))[2] == b"/x 0"
+        writer.close()
+        with pytest.raises(StartError, match="taken"):
+            await HttpServer(echo, HttpServerConfig(endpoint=path, transport="unix"), telemetry()).start()
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "reason"),
+    [
+        ("127.0.0.1:{taken}", "the port is taken"),
+        ("203.0.113.1:0", "this machine has no such address"),
+        ("no.such.host.invalid:0", "the host is not known"),
+    ],
+)
+async def test_an_endpoint_it_cannot_listen_on_is_a_start_error(endpoint: str, reason: str) -> None:
+    async with serving() as other:
+        config = HttpServerConfig(endpoint=endpoint.format(taken=other.port))
+
+        with pytest.raises(StartError, match=reason) as error:
+            await HttpServer(echo, config, telemetry(), "protocols::http").start()
+
+    assert error.value.option == "protocols::http::endpoint"
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"endpoint": "localhost"}, r'"localhost" has no port; write "localhost:4318"'),
+        ({"endpoint": "::1"}, "has no port"),
+        ({"endpoint": "localhost:http"}, '"http" is no port'),
+        ({"endpoint": "localhost:65536"}, '"65536" is no port'),
+        ({"compression_algorithms": ["br"]}, 'encoding "br" is not supported; use one of gzip'),
+        ({"write_timeout": "1s"}, "Extra inputs"),
+        ({"auth": {"authenticator": "x"}}, "Extra inputs"),
+    ],
+)
+def test_an_option_that_cannot_be_honoured_is_an_error(options: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValidationError, match=reason):
+        HttpServerConfig.model_validate({"endpoint": ":0", **options})
+
+
+async def test_every_answer_has_the_configured_headers() -> None:
+    async with (
+        serving(response_headers={"X-Frame-Options": "deny"}) as server,
+        requesting("GET", server.url) as response,
+    ):
+        assert response.headers["x-frame-options"] == "deny"
+
+
+@pytest.mark.parametrize("framing", ["declared", "chunked"])
+async def test_a_client_that_sends_too_much_first_gets_its_answer_and_keeps_its_connection(framing: str) -> None:
+    body = bytes(3_000_000)
+    if framing == "declared":
+        head, frame = f"content-length: {len(body)}", body
+    else:
+        head, frame = "transfer-encoding: chunked", b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    async with serving() as server:
+        reader, writer = await connect(server)
+
+        writer.write(f"POST / HTTP/1.1\r\nhost: x\r\n{head}\r\n\r\n".encode() + frame)
+        await writer.drain()
+        status, _, text = await read_answer(reader)
+        writer.write(b"GET /next HTTP/1.1\r\nhost: x\r\n\r\n")
+
+        assert (status, text) == (413, b"the request is larger than 100000 bytes after decompression")
+        assert (await read_answer(reader))[2] == b"/next 0"
+        writer.close()
+
+
+async def test_a_client_that_asks_first_is_not_told_to_go_on_with_too_much() -> None:
+    async with serving() as server:
+        reader, writer = await connect(server)
+
+        writer.write(b"POST / HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 3000000\r\n\r\n")
+
+        assert (await read_answer(reader))[0] == 413
+        assert await closed_by_server(reader) == b""
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "request_bytes"),
+    [
+        ({"read_header_timeout": "50ms"}, b""),
+        ({"read_header_timeout": "50ms"}, b"GET / HTTP/1.1\r\nhost: x\r\n"),
+        ({"read_timeout": "50ms"}, b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nx"),
+    ],
+    ids=["nothing sent", "headers not ended", "body not ended"],
+)
+async def test_a_connection_that_does_not_get_on_is_closed(options: dict[str, Any], request_bytes: bytes) -> None:
+    async with serving(**options) as server:
+        reader, writer = await connect(server)
+
+        writer.write(request_bytes)
+
+        assert await closed_by_server(reader) == b""
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    "options", [{"idle_timeout": "50ms"}, {"keep_alives_enabled": False}], ids=["idle", "keep-alive off"]
+)
+async def test_a_connection_ends_after_its_answer(options: dict[str, Any]) -> None:
+    async with serving(**options) as server:
+        reader, writer = await connect(server)
+
+        writer.write(b"GET /x HTTP/1.1\r\nhost: x\r\n\r\n")
+
+        assert (await closed_by_server(reader)).endswith(b"/x 0")
+        writer.close()
+
+
+async def test_a_fault_of_the_application_is_a_plain_500_without_its_text() -> None:
+    async def faulty(scope: Scope, receive: Receive, send: Send) -> None:
+        raise RuntimeError("secret")
+
+    async with serving(faulty) as server, requesting("GET", server.url) as response:
+        assert response.status == 500
+        assert b"secret" not in await response.read()
+
+
+PREFLIGHT = {"access-control-request-method": "POST", "access-control-request-headers": "content-type,x-team"}
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed"),
+    [
+        ("https://shop.example", True),
+        ("https://a.shop.example", True),
+        ("https://shop.example.evil", False),
+        ("https://aXshopYexample", False),
+    ],
+)
+async def test_pages_of_allowed_origins_may_send(origin: str, allowed: bool) -> None:
+    cors = {
+        "allowed_origins": ["https://shop.example", "https://*.shop.example"],
+        "allowed_headers": ["X-Team"],
+        "exposed_headers": ["Retry-After"],
+        "max_age": 7200,
+    }
+    async with serving(cors=cors) as server:
+        async with requesting("OPTIONS", server.url, headers={"origin": origin, **PREFLIGHT}) as preflight:
+            assert preflight.ok is allowed
+            assert preflight.headers.get("access-control-allow-origin") == (origin if allowed else None)
+            assert preflight.headers["access-control-max-age"] == "7200"
+        async with requesting("POST", server.url, headers={"origin": origin}) as response:
+            assert response.headers.get("access-control-allow-origin") == (origin if allowed else None)
+            assert response.headers["access-control-expose-headers"] == "Retry-After"
+
+
+async def test_without_cors_no_origin_is_allowed() -> None:
+    headers = {"origin": "https://x.example", **PREFLIGHT}
+    async with serving() as server, requesting("OPTIONS", server.url, headers=headers) as preflight:
+        assert "access-control-allow-origin" not in preflight.headers
+
+
+class Held:
+    """An application that holds its callers until it is told."""
+
+    def __init__(self) -> None:
+        self.entered = asyncio.Event()
+        self.release = asyncio.Event()
+        self.cancelled = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.entered.set()
+        try:
+            await self.release.wait()
+        except asyncio.CancelledError:
+            self.cancelled = True
+            raise
+        await answer(send, 200, b"done")
+
+
+async def test_a_shutdown_lets_requests_in_progress_end_and_takes_nothing_new() -> None:
+    app = Held()
+    async with serving(app) as server:
+        idle_reader, idle_writer = await connect(server)
+        reader, writer = await connect(server)
+        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        await app.entered.wait()
+
+        shutdown = asyncio.create_task(server.shutdown())
+
+        assert await closed_by_server(idle_reader) == b""
+        with pytest.raises(ConnectionRefusedError):
+            await connect(server)
+        app.release.set()
+        assert (await closed_by_server(reader)).endswith(b"done")
+        await shutdown
+        idle_writer.close()
+        writer.close()
+
+
+async def test_a_shutdown_cancels_what_does_not_end_within_the_grace() -> None:
+    app = Held()
+    async with serving(app) as server:
+        reader, writer = await connect(server)
+        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        await app.entered.wait()
+
+        await server.shutdown(grace_s=0)
+
+        assert app.cancelled
+        assert b" 500 " in await closed_by_server(reader)
+        writer.close()
+
+
+async def test_shutdown_may_come_twice_and_before_start() -> None:
+    server = HttpServer(echo, HttpServerConfig(endpoint="localhost:0"), telemetry())
+
+    await server.shutdown()
+    await server.start()
+    await server.shutdown()
+    await server.shutdown()
