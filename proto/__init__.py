@@ -1,1 +1,1 @@
-"""TODO."""
+"""Wire formats: OTLP protobuf and JSON, ClickHouse Native, Prometheus names."""

@@ -1,0 +1,80 @@
+"""Cut a payload into smaller ones without reading its items."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from airis.data.reference.validate import count_items
+from airis.proto import otlp, wire
+
+
+@dataclass(slots=True, eq=False)
+class _Owner:
+    """A message on the way to the items: its field number and all of it that is not on the way."""
+
+    number: int
+    header: bytes
+    body: bytearray = field(default_factory=bytearray)
+
+
+def split(signal: str, payload: bytes, max_items: int) -> list[bytes]:
+    """Payloads of at most `max_items` items, in order; what owns the items is repeated in each part.
+
+    A payload that is small enough is handed back as the same object.
+    """
+    if max_items < 1:
+        raise ValueError("max_items must be at least 1")
+    if count_items(signal, payload) <= max_items:
+        return [payload]
+    parts: list[bytes] = []
+    open_owners: list[_Owner] = []
+    items = 0
+    for owners, item in _items(payload, 0, len(payload), otlp.layout(signal).levels, _Owner(0, b"")):
+        if item is not None and items == max_items:
+            parts.append(_close(open_owners, 0))
+            items = 0
+        shared = 0
+        while shared < min(len(open_owners), len(owners)) and open_owners[shared] is owners[shared]:
+            shared += 1
+        if open_owners:
+            _close(open_owners, shared)
+        for owner in owners[shared:]:
+            owner.body = bytearray(owner.header)
+            open_owners.append(owner)
+        if item is not None:
+            open_owners[-1].body += item
+            items += 1
+    parts.append(_close(open_owners, 0))
+    return parts
+
+
+def _items(
+    data: bytes, start: int, end: int, levels: Sequence[frozenset[int]], owner: _Owner, above: tuple[_Owner, ...] = ()
+) -> Iterator[tuple[tuple[_Owner, ...], bytes | None]]:
+    """Every item with its owners from the request down; owners without an item come once, with None."""
+    inside: list[wire.Field] = []
+    header: list[bytes] = []
+    for part in wire.fields(data, start, end):
+        if part.number in levels[0] and part.wire_type == wire.LENGTH:
+            inside.append(part)
+        else:
+            header.append(data[part.start : part.end])
+    owner.header = b"".join(header)
+    owners = (*above, owner)
+    if not inside:
+        yield owners, None
+    for part in inside:
+        if len(levels) == 1:
+            yield owners, data[part.start : part.end]
+        else:
+            yield from _items(data, part.content, part.end, levels[1:], _Owner(part.number, b""), owners)
+
+
+def _close(owners: list[_Owner], keep: int) -> bytes:
+    """Put the innermost owners into those around them until `keep` are left; the last one closed."""
+    content = b""
+    while len(owners) > keep:
+        closed = owners.pop()
+        content = bytes(closed.body)
+        if owners:
+            owners[-1].body += wire.length_delimited(closed.number, content)
+    return content

@@ -1,0 +1,83 @@
+"""OpenTelemetry's names as Prometheus spells them: invalid characters escaped to underscores, with suffixes.
+
+Follows the OpenTelemetry specification, "Prometheus and OpenMetrics Compatibility", and Prometheus' default
+translation strategy ``UnderscoreEscapingWithSuffixes``.
+"""
+
+import re
+from collections.abc import Iterable
+from itertools import groupby
+
+_TOKEN = re.compile(r"[a-zA-Z0-9:]+")
+_NOT_IN_LABEL = re.compile(r"[^a-zA-Z0-9_]")
+
+_UNITS = {
+    "d": "days",
+    "h": "hours",
+    "min": "minutes",
+    "s": "seconds",
+    "ms": "milliseconds",
+    "us": "microseconds",
+    "ns": "nanoseconds",
+    "By": "bytes",
+    "KiBy": "kibibytes",
+    "MiBy": "mebibytes",
+    "GiBy": "gibibytes",
+    "TiBy": "tibibytes",
+    "KBy": "kilobytes",
+    "MBy": "megabytes",
+    "GBy": "gigabytes",
+    "TBy": "terabytes",
+    "m": "meters",
+    "V": "volts",
+    "A": "amperes",
+    "J": "joules",
+    "W": "watts",
+    "g": "grams",
+    "Cel": "celsius",
+    "Hz": "hertz",
+    "1": "",
+    "%": "percent",
+}
+_PER_UNITS = {"s": "second", "m": "minute", "h": "hour", "d": "day", "w": "week", "mo": "month", "y": "year"}
+
+
+def family_name(name: str, unit: str, *, counter: bool = False, gauge: bool = False) -> str:
+    """The name of a metric family, ``_total`` of a counter included, ``_bucket`` and its like not."""
+    tokens = _TOKEN.findall(name)
+    main, _, per = unit.partition("/")
+    suffix = "_".join(_TOKEN.findall(_unit(main, _UNITS)))
+    per_suffix = "_".join(_TOKEN.findall(_unit(per, _PER_UNITS)))
+    if suffix and suffix not in tokens:
+        tokens.append(suffix)
+    if per_suffix and per_suffix not in tokens:
+        tokens += ["per", per_suffix]
+    if counter:
+        tokens = [token for token in tokens if token != "total"] + ["total"]
+    if gauge and unit == "1":
+        tokens = [token for token in tokens if token != "ratio"] + ["ratio"]
+    joined = "_".join(tokens)
+    return f"_{joined}" if joined[:1].isdecimal() else joined
+
+
+def label_name(key: str) -> str:
+    """The name of a label."""
+    escaped = _NOT_IN_LABEL.sub("_", key)
+    if escaped[:1].isdecimal():
+        return f"key_{escaped}"
+    if escaped.startswith("_") and not escaped.startswith("__"):
+        return f"key{escaped}"
+    return escaped
+
+
+def labels(attributes: Iterable[tuple[str, str]], derived: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Labels by name: of keys that become one name the values are joined with ``;``, a derived label wins."""
+    named = [(label_name(key), value) for key, value in sorted(attributes, key=lambda pair: pair[0].encode())]
+    named.sort(key=lambda pair: pair[0])
+    joined = {name: ";".join(value for _, value in same) for name, same in groupby(named, key=lambda pair: pair[0])}
+    return sorted({**joined, **dict(derived)}.items())
+
+
+def _unit(unit: str, names: dict[str, str]) -> str:
+    unit = unit.strip()
+    return "" if "{" in unit or "}" in unit else names.get(unit, unit)
