@@ -1,1 +1,1 @@
-"""TODO."""
+"""Receivers: what takes data in from outside."""
