@@ -1,1 +1,1 @@
-"""TODO."""
+"""Processors: what happens to a batch between receiver and exporter, one file for each type."""
