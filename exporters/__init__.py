@@ -1,1 +1,1 @@
-"""TODO."""
+"""Exporters: where batches are delivered, one file for each type."""

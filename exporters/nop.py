@@ -1,0 +1,16 @@
+"""Acknowledge everything and keep nothing: for tests, and to measure the pipeline before it."""
+
+from airis.component import Config, Exporter, exporter
+from airis.data import Batch
+
+
+class NopConfig(Config):
+    """No options."""
+
+
+@exporter("nop", traces="stable", metrics="stable", logs="stable")
+class NopExporter(Exporter[NopConfig]):
+    """Acknowledge and discard."""
+
+    async def consume(self, batch: Batch) -> None:
+        """Return at once."""

@@ -1,0 +1,121 @@
+"""Writes to the store: blocks in ClickHouse's Native format, acknowledged when the store has them."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import blake2b
+
+from pydantic import Field
+
+from airis.component import Config, Duration, Exporter, Host, Permanent, Retryable, Telemetry, exporter
+from airis.component.group_commit import GroupCommit, Limits
+from airis.data import Batch, Signal, join, kernels
+from airis.storage import Store, StoreError
+
+FIRST_RETRY_S = 0.1
+LAST_RETRY_S = 1.0
+
+
+class StoreExporterConfig(Config):
+    """Where and in what portions telemetry is stored."""
+
+    store: str = Field(default="store", description="Id of the store extension to write to.")
+    flush_interval: Duration = Field(
+        default=0.1, ge=0, description="Least time between two inserts into a table; only requests in between wait."
+    )
+    max_block_items: int = Field(default=65_536, ge=1, description="Most items in one insert.")
+    timeout: Duration = Field(
+        default=8.0,
+        gt=0,
+        description="How long a sender is held while the store does not answer, before it is told to try again.",
+    )
+
+
+@exporter("store", traces="alpha", metrics="alpha", logs="alpha")
+class StoreExporter(Exporter[StoreExporterConfig]):
+    """Store telemetry in the embedded or a remote ClickHouse.
+
+    A sender is held until its data is inserted. Requests that come while an insert runs share the next
+    one. An insert that got no answer is repeated under the same deduplication token, so that it counts once.
+    """
+
+    def __init__(
+        self,
+        config: StoreExporterConfig,
+        telemetry: Telemetry,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        super().__init__(config, telemetry)
+        self.clock = clock
+        self.sleep = sleep
+        self.series = kernels.SeriesIndex()
+        self.inserts = telemetry.counter("inserts", "{insert}", "Inserts that the store took.")
+        self.rows = telemetry.counter("rows", "{row}", "Rows in the inserts that the store took.")
+        self.insert_duration = telemetry.histogram("insert_duration", "s", "Time from a block to the store's answer.")
+        limits = Limits(items=config.max_block_items, interval_s=config.flush_interval)
+        self.groups = {
+            signal: GroupCommit(self._deliver, limits, clock, sleep)
+            for signal in (Signal.TRACES, Signal.METRICS, Signal.LOGS)
+        }
+        self._store: Store | None = None
+        self._encoder: ThreadPoolExecutor | None = None
+
+    async def start(self, host: Host) -> None:
+        """Find the store; it is running, since extensions start first."""
+        self._store = host.extension(self.config.store, Store)
+        self._encoder = ThreadPoolExecutor(1, thread_name_prefix="store-encoder")
+
+    async def shutdown(self) -> None:
+        """Answer everyone who is still held."""
+        for group in self.groups.values():
+            await group.close()
+        if self._encoder is not None:
+            self._encoder.shutdown()
+            self._encoder = None
+
+    async def consume(self, batch: Batch) -> None:
+        """Return when the batch is in the store."""
+        await self.groups[batch.signal].submit(batch)
+
+    async def _deliver(self, batches: Sequence[Batch]) -> None:
+        assert self._encoder is not None
+        joined = join(batches)
+        token = blake2b(b"".join(batch.id for batch in batches), digest_size=16).hexdigest()
+        loop = asyncio.get_running_loop()
+        try:
+            blocks = await loop.run_in_executor(
+                self._encoder,
+                kernels.encode_native,
+                joined.signal,
+                joined.payload,
+                joined.arrived_unix_nano,
+                self.series,
+            )
+        except kernels.MalformedPayload as error:
+            raise Permanent(str(error)) from error
+        give_up = self.clock() + self.config.timeout
+        # The order of the tables matters: a series is known before its first sample can be read.
+        for table, block in blocks.tables.items():
+            await self._insert(table, block, f"{token}-{table}", give_up)
+            self.rows.add(blocks.rows[table], table=table)
+        self.series.add(blocks)
+
+    async def _insert(self, table: str, block: bytes, token: str, give_up: float) -> None:
+        assert self._store is not None
+        started = self.clock()
+        delay = FIRST_RETRY_S
+        while True:
+            try:
+                await self._store.insert(table, block, token)
+                break
+            except StoreError as error:
+                if not error.retryable:
+                    raise Permanent(f"the store refuses it: {error}") from error
+                if self.clock() + delay > give_up:
+                    raise Retryable(f"the store does not take it: {error}", retry_after=LAST_RETRY_S) from error
+            await self.sleep(delay)
+            delay = min(2 * delay, LAST_RETRY_S)
+        self.inserts.add(1, table=table)
+        self.insert_duration.record(self.clock() - started)
