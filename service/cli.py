@@ -1,10 +1,11 @@
 """The ``airis`` command. Modules that take long to import are imported by the command that needs them."""
 
-
 import typer
 
 from airis.service.commands import demo, generate
+from airis.service.commands.docs import docs
 from airis.service.commands.options import ConfigOption, DataDirOption
+from airis.service.commands.print_config import print_config
 from airis.service.commands.run import run_service
 from airis.service.commands.validate import validate
 from airis.service.commands.version import version
@@ -34,7 +35,9 @@ def run(config: ConfigOption = None, data_dir: DataDirOption = None) -> None:
 
 
 app.command()(validate)
+app.command("print-config")(print_config)
 app.command()(version)
+app.command(hidden=True)(docs)
 app.command()(demo.demo)
 app.add_typer(generate.app, name="generate")
 

@@ -34,15 +34,16 @@ class Service:
         self._stopping = asyncio.Event()
 
     def extension(self, component_id: str, kind: type[T]) -> T:
-        """The running extension with this id; raises StartError if there is none, or it is another type."""
-        found = self.graph.extensions.get(component_id)
-        if isinstance(found, kind):
-            return found
-        if component_id in self.configuration.components[Kind.EXTENSION]:
-            if found is None:
+        """What the running extension with this id provides; raises StartError if there is none, or another kind."""
+        extension = self.graph.extensions.get(component_id)
+        if extension is None:
+            if component_id in self.configuration.components[Kind.EXTENSION]:
                 raise StartError(f'needs the extension "{component_id}"; name it in service::extensions')
-            raise StartError(f'the extension "{component_id}" is a {type(found).__name__}, not a {kind.__name__}')
-        raise StartError(f'needs the extension "{component_id}", which is not configured')
+            raise StartError(f'needs the extension "{component_id}", which is not configured')
+        provided = extension.provides()
+        if not isinstance(provided, kind):
+            raise StartError(f'the extension "{component_id}" is no {kind.__name__.lower()}')
+        return provided
 
     def fail(self, component: str, error: BaseException) -> None:
         """Note why the service cannot go on, and stop it."""
