@@ -1,7 +1,7 @@
 """The options of a gRPC server, as the Collector has them, and what they are for grpcio."""
 
 import ssl
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import Field, model_validator
 
@@ -20,45 +20,47 @@ DEFAULT_MAX_MESSAGE_MIB = 4
 class KeepaliveParameters(Config):
     """When the server pings a client, and when it ends a connection."""
 
-    max_connection_idle: Duration = Field(0.0, ge=0, description="End a connection without calls; 0: never.")
+    max_connection_idle: Duration = Field(default=0.0, ge=0, description="End a connection without calls; 0: never.")
     max_connection_age: Duration = Field(
-        0.0, ge=0, description="End every connection after so long, so that clients spread out anew; 0: never."
+        default=0.0, ge=0, description="End every connection after so long, so that clients spread out anew; 0: never."
     )
     max_connection_age_grace: Duration = Field(
-        0.0, ge=0, description="How long its calls may then still take; 0: without a limit."
+        default=0.0, ge=0, description="How long its calls may then still take; 0: without a limit."
     )
-    time: Duration = Field(0.0, ge=0, description="Ping a client that was silent for so long; 0: 2h.")
-    timeout: Duration = Field(0.0, ge=0, description="End the connection if no answer comes; 0: 20s.")
+    time: Duration = Field(default=0.0, ge=0, description="Ping a client that was silent for so long; 0: 2h.")
+    timeout: Duration = Field(default=0.0, ge=0, description="End the connection if no answer comes; 0: 20s.")
 
 
 class KeepaliveEnforcement(Config):
     """How often clients may ping."""
 
-    min_time: Duration = Field(0.0, ge=0, description="A client that pings more often is disconnected; 0: 5m.")
-    permit_without_stream: bool = Field(False, description="Let clients ping while they have no call open.")
+    min_time: Duration = Field(default=0.0, ge=0, description="A client that pings more often is disconnected; 0: 5m.")
+    permit_without_stream: bool = Field(default=False, description="Let clients ping while they have no call open.")
 
 
 class KeepaliveServerConfig(Config):
     """Pings on idle connections."""
 
-    server_parameters: KeepaliveParameters | None = Field(None, description="Pings by the server.")
-    enforcement_policy: KeepaliveEnforcement | None = Field(None, description="Pings by clients.")
+    server_parameters: KeepaliveParameters | None = Field(default=None, description="Pings by the server.")
+    enforcement_policy: KeepaliveEnforcement | None = Field(default=None, description="Pings by clients.")
 
 
 class GrpcServerConfig(Config):
     """Where and how to serve gRPC."""
 
     endpoint: str = Field(description="host:port to listen on, or the path of the socket with transport unix.")
-    transport: Transport = Field("tcp", description="tcp or unix.")
-    tls: TlsServerConfig | None = Field(None, description="Serve over TLS; absent: without.")
+    transport: Transport = Field(default="tcp", description="tcp or unix.")
+    tls: TlsServerConfig | None = Field(default=None, description="Serve over TLS; absent: without.")
     max_recv_msg_size_mib: int = Field(
-        0, ge=0, lt=2048, description="Largest request after decompression, in MiB; 0: gRPC's 4."
+        default=0, ge=0, lt=2048, description="Largest request after decompression, in MiB; 0: gRPC's 4."
     )
     max_concurrent_streams: int = Field(
-        0, ge=0, lt=2**31, description="Calls in progress on one connection; 0: without a limit."
+        default=0, ge=0, lt=2**31, description="Calls in progress on one connection; 0: without a limit."
     )
-    keepalive: KeepaliveServerConfig | None = Field(None, description="Pings; absent: gRPC's defaults.")
-    include_metadata: bool = Field(False, description="Hand call metadata on with the data, credentials excepted.")
+    keepalive: KeepaliveServerConfig | None = Field(default=None, description="Pings; absent: gRPC's defaults.")
+    include_metadata: bool = Field(
+        default=False, description="Hand call metadata on with the data, credentials excepted."
+    )
 
     @model_validator(mode="after")
     def _endpoint_can_be_read(self) -> Self:
@@ -112,7 +114,7 @@ def server_credentials(config: TlsServerConfig, telemetry: Telemetry) -> "grpc.S
 
     reloading = CertificateClock(config.reload_interval)
 
-    def fetch() -> grpc.ServerCertificateConfiguration | None:
+    def fetch() -> Any:
         """Asked at every handshake; None keeps what is in use."""
         if not reloading.due():
             return None

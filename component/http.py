@@ -49,20 +49,24 @@ class CorsConfig(Config):
         description="Request headers they may set besides Accept, Content-Type and the language headers; * is any.",
     )
     exposed_headers: list[str] = Field(default_factory=list[str], description="Answer headers that pages may read.")
-    max_age: int = Field(0, ge=0, description="How long a browser may remember a preflight answer, in seconds.")
+    max_age: int = Field(default=0, ge=0, description="How long a browser may remember a preflight answer, in seconds.")
 
 
 class HttpServerConfig(Config):
     """Where and how to serve HTTP."""
 
     endpoint: str = Field(description="host:port to listen on, or the path of the socket with transport unix.")
-    transport: Transport = Field("tcp", description="tcp or unix.")
-    tls: TlsServerConfig | None = Field(None, description="Serve HTTPS; absent: plain HTTP.")
-    cors: CorsConfig | None = Field(None, description="Cross-origin requests from browsers; absent: refused.")
+    transport: Transport = Field(default="tcp", description="tcp or unix.")
+    tls: TlsServerConfig | None = Field(default=None, description="Serve HTTPS; absent: plain HTTP.")
+    cors: CorsConfig | None = Field(default=None, description="Cross-origin requests from browsers; absent: refused.")
     max_request_body_size: int = Field(
-        DEFAULT_MAX_BODY_BYTES, ge=0, description="Largest request body after decompression, in bytes; 0: 20971520."
+        default=DEFAULT_MAX_BODY_BYTES,
+        ge=0,
+        description="Largest request body after decompression, in bytes; 0: 20971520.",
     )
-    include_metadata: bool = Field(False, description="Hand request headers on with the data, credentials excepted.")
+    include_metadata: bool = Field(
+        default=False, description="Hand request headers on with the data, credentials excepted."
+    )
     response_headers: dict[str, str] = Field(
         default_factory=dict[str, str], description="Headers added to every answer."
     )
@@ -71,18 +75,20 @@ class HttpServerConfig(Config):
         description="Content-Encodings that are accepted of request bodies.",
     )
     read_header_timeout: Duration = Field(
-        60.0, ge=0, description="Longest time from a request's first byte to the end of its headers; 0: for ever."
+        default=60.0,
+        ge=0,
+        description="Longest time from a request's first byte to the end of its headers; 0: for ever.",
     )
     read_timeout: Duration = Field(
-        60.0,
+        default=60.0,
         ge=0,
         description="Longest time from the end of the headers to the end of the body; 0: for ever (the Collector's "
         "default, with which a slow body never ends).",
     )
     idle_timeout: Duration = Field(
-        60.0, ge=0, description="How long a connection is kept open between requests; 0: for ever."
+        default=60.0, ge=0, description="How long a connection is kept open between requests; 0: for ever."
     )
-    keep_alives_enabled: bool = Field(True, description="Take several requests on one connection.")
+    keep_alives_enabled: bool = Field(default=True, description="Take several requests on one connection.")
 
     @model_validator(mode="after")
     def _endpoint_can_be_read(self) -> Self:
@@ -253,9 +259,9 @@ class HttpServer:
 
     async def _close_connections(self) -> None:
         """Wait until the answers have left, but not for clients that do not read them."""
-        open_connections = [c for c in self._state.connections if isinstance(c, _Connection)]
+        open_connections: list[_Connection] = [c for c in self._state.connections if isinstance(c, _Connection)]
         if open_connections:
-            closed = [asyncio.ensure_future(connection.lost.wait()) for connection in open_connections]
+            closed = [asyncio.create_task(connection.until_lost()) for connection in open_connections]
             _, pending = await asyncio.wait(closed, timeout=FLUSH_S)
             for waiter in pending:
                 waiter.cancel()
@@ -280,7 +286,7 @@ class _Connection(HttpToolsProtocol):
         self, settings: uvicorn.Config, state: ServerState, config: HttpServerConfig, fixed_headers: Headers
     ) -> None:
         super().__init__(settings, state, app_state={}, _loop=asyncio.get_running_loop())
-        self.lost = asyncio.Event()
+        self._lost: asyncio.Event = asyncio.Event()
         self.timeout_keep_alive = config.idle_timeout or _NEVER_S  # type: ignore[assignment]
         self._config = config
         self._fixed_headers = fixed_headers
@@ -293,7 +299,11 @@ class _Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._allow(0)
         super().connection_lost(exc)
-        self.lost.set()
+        self._lost.set()
+
+    async def until_lost(self) -> None:
+        """Return when the connection is closed."""
+        await self._lost.wait()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

@@ -8,10 +8,10 @@ import sys
 import zlib
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Protocol
+from typing import Any, Protocol
 
 import cramjam
-import lz4.frame
+import lz4.frame as _lz4
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -90,8 +90,15 @@ def decompress(encoding: str, body: bytes, limit_bytes: int, offered: tuple[str,
 class _Inflater(Protocol):
     """The shape of the standard library's decompressors."""
 
-    eof: bool
-    needs_input: bool
+    @property
+    def eof(self) -> bool:
+        """Whether the stream has ended."""
+        ...
+
+    @property
+    def needs_input(self) -> bool:
+        """Whether there is no more output without more input."""
+        ...
 
     @property
     def unused_data(self) -> bytes | None:
@@ -161,12 +168,13 @@ def _inflate_deflate(body: bytes, limit_bytes: int) -> bytes:
 
 
 def _unzstd(body: bytes, limit_bytes: int) -> bytes:
-    options = {zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW_LOG}
+    options: Any = {zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW_LOG}
     return _inflate(body, limit_bytes, lambda: zstd.ZstdDecompressor(options=options))
 
 
 def _unlz4(body: bytes, limit_bytes: int) -> bytes:
-    return _inflate(body, limit_bytes, lz4.frame.LZ4FrameDecompressor)
+    new: Any = _lz4.LZ4FrameDecompressor
+    return _inflate(body, limit_bytes, new)
 
 
 def _unsnappy(body: bytes, limit_bytes: int) -> bytes:

@@ -102,3 +102,6 @@ class Extension(Component[C]):
 
     async def ready(self) -> None:
         """Told after the last receiver started."""
+
+    async def draining(self) -> None:
+        """Told before the first receiver shuts down."""

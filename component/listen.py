@@ -66,7 +66,7 @@ def _bind_tcp(host: str, port: int) -> socket.socket:
     return _bound(family, address)
 
 
-def _bound(family: int, address: tuple[str | int, ...], *, dual_stack: bool = False) -> socket.socket:
+def _bound(family: int, address: tuple[object, ...], *, dual_stack: bool = False) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

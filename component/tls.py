@@ -1,4 +1,4 @@
-"""The ``tls`` section of a server: certificates from files or text, and client certificates demanded."""
+"""The ``tls`` sections of servers and clients: certificates from files or text, verified on either side."""
 
 import os
 import ssl
@@ -31,25 +31,25 @@ _CIPHERS = {
 class TlsServerConfig(Config):
     """Encrypt, and with `client_ca_file` take only clients that show a certificate."""
 
-    cert_file: str = Field("", description="File with the server's certificate chain, PEM.")
-    cert_pem: str = Field("", description="The certificate chain itself, instead of cert_file.")
-    key_file: str = Field("", description="File with the server's private key, PEM.")
-    key_pem: Secret = Field(Secret(""), description="The private key itself, instead of key_file.")
+    cert_file: str = Field(default="", description="File with the server's certificate chain, PEM.")
+    cert_pem: str = Field(default="", description="The certificate chain itself, instead of cert_file.")
+    key_file: str = Field(default="", description="File with the server's private key, PEM.")
+    key_pem: Secret = Field(default=Secret(""), description="The private key itself, instead of key_file.")
     client_ca_file: str = Field(
-        "", description="File with the authorities, PEM; clients must show a certificate of one of them (mTLS)."
+        default="", description="File with the authorities, PEM; clients must show a certificate of one of them (mTLS)."
     )
     ca_file: str = Field(
-        "", description="For verifying servers; without effect here, as in the Collector. See client_ca_file."
+        default="", description="For verifying servers; without effect here, as in the Collector. See client_ca_file."
     )
-    ca_pem: str = Field("", description="As ca_file; without effect here.")
-    min_version: TlsVersion = Field("1.2", description="Oldest TLS version that is accepted.")
-    max_version: TlsVersion | Literal[""] = Field("", description="Newest TLS version offered; empty: 1.3.")
+    ca_pem: str = Field(default="", description="As ca_file; without effect here.")
+    min_version: TlsVersion = Field(default="1.2", description="Oldest TLS version that is accepted.")
+    max_version: TlsVersion | Literal[""] = Field(default="", description="Newest TLS version offered; empty: 1.3.")
     cipher_suites: list[str] = Field(
         default_factory=list[str],
         description="TLS 1.2 cipher suites by their IANA names; empty: a safe choice. Those of TLS 1.3 are fixed.",
     )
     reload_interval: Duration = Field(
-        0.0, ge=0, description="How long a certificate is used before its files are read again; 0: for ever."
+        default=0.0, ge=0, description="How long a certificate is used before its files are read again; 0: for ever."
     )
 
     @field_validator("cipher_suites")
@@ -83,6 +83,51 @@ class TlsServerConfig(Config):
     def client_authorities(self) -> bytes | None:
         """The certificates of the clients' authorities, PEM, or None where clients need none; raises StartError."""
         return _read(self.client_ca_file, "tls::client_ca_file") if self.client_ca_file else None
+
+
+class TlsClientConfig(Config):
+    """Encrypt and verify the server, and with `cert_file` show it a certificate."""
+
+    insecure: bool = Field(default=False, description="Do not encrypt at all.")
+    insecure_skip_verify: bool = Field(
+        default=False, description="Encrypt, but take any certificate: for trying out only."
+    )
+    ca_file: str = Field(default="", description="File with the authorities to trust, PEM; empty: those of the system.")
+    cert_file: str = Field(default="", description="File with the client's certificate chain, PEM (mTLS).")
+    key_file: str = Field(default="", description="File with the client's private key, PEM.")
+    server_name_override: str = Field(
+        default="", description="Name that the certificate must have instead of the host's."
+    )
+    min_version: TlsVersion = Field(default="1.2", description="Oldest TLS version that is used.")
+    max_version: TlsVersion | Literal[""] = Field(
+        default="", description="Newest TLS version that is used; empty: 1.3."
+    )
+
+    @model_validator(mode="after")
+    def _certificate_with_key(self) -> Self:
+        if bool(self.cert_file) != bool(self.key_file):
+            raise ValueError("cert_file and key_file go together")
+        return self
+
+    def context(self) -> ssl.SSLContext:
+        """A context for clients; raises StartError for the option at fault."""
+        context = ssl.create_default_context()
+        context.minimum_version = _VERSIONS[self.min_version]
+        context.maximum_version = _VERSIONS[self.max_version or "1.3"]
+        if self.ca_file:
+            try:
+                context.load_verify_locations(cadata=_read(self.ca_file, "tls::ca_file").decode("ascii"))
+            except (ssl.SSLError, ValueError) as error:
+                raise StartError(f"{self.ca_file}: no PEM certificates: {error}", "tls::ca_file") from error
+        if self.cert_file:
+            try:
+                context.load_cert_chain(self.cert_file, self.key_file, password=_no_password)
+            except (OSError, ValueError) as error:
+                raise StartError(f"certificate and key cannot be used: {error}", "tls::cert_file") from error
+        if self.insecure_skip_verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
 
 
 class CertificateClock:

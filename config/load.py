@@ -16,7 +16,8 @@ from airis.config.model import ComponentConfig, Configuration, PipelineConfig, T
 from airis.config.substitution import substitute
 from airis.data import Signal
 
-DEFAULT_SOURCE = "default.yaml"
+DEFAULT_SOURCE = "built-in configuration"
+DEFAULT_FILE = "default.yaml"
 
 _SECTIONS = {kind.section: kind for kind in Kind}
 _TYPE = re.compile(r"[a-zA-Z][0-9a-zA-Z_]{0,62}")
@@ -37,7 +38,7 @@ def load_configuration(path: Path | None, environment: Mapping[str, str] = os.en
 
 def default_text() -> str:
     """The built-in configuration, as YAML with its comments."""
-    return files("airis.config").joinpath(DEFAULT_SOURCE).read_text()
+    return files("airis.config").joinpath(DEFAULT_FILE).read_text()
 
 
 def read_configuration(text: str, source: str, environment: Mapping[str, str]) -> Configuration:

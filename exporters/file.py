@@ -32,10 +32,10 @@ FRAME_HEADER_BYTES = 4
 class RotationConfig(Config):
     """When the file is put aside, and how long such files are kept."""
 
-    max_megabytes: int = Field(100, ge=1, description="Size in MiB that the file does not exceed.")
-    max_days: int = Field(0, ge=0, description="Days after which a file put aside is deleted, 0 for never.")
-    max_backups: int = Field(100, ge=0, description="Largest number of files put aside, 0 for all.")
-    localtime: bool = Field(False, description="Name files put aside by local time, not UTC.")
+    max_megabytes: int = Field(default=100, ge=1, description="Size in MiB that the file does not exceed.")
+    max_days: int = Field(default=0, ge=0, description="Days after which a file put aside is deleted, 0 for never.")
+    max_backups: int = Field(default=100, ge=0, description="Largest number of files put aside, 0 for all.")
+    localtime: bool = Field(default=False, description="Name files put aside by local time, not UTC.")
 
 
 class FileConfig(Config):
@@ -43,18 +43,22 @@ class FileConfig(Config):
 
     path: str = Field(min_length=1, description="File to write to.")
     format: Literal["json", "proto"] = Field(
-        "json",
+        default="json",
         description="json: one OTLP/JSON object a line; proto: OTLP messages, each after its length in 4 bytes "
         "(big-endian).",
     )
     compression: Literal["", "zstd"] = Field(
-        "", description="zstd compresses every batch by itself; JSON then is framed by length as proto is."
+        default="", description="zstd compresses every batch by itself; JSON then is framed by length as proto is."
     )
-    append: bool = Field(False, description="Keep what is in the file at the start. With rotation it is kept anyway.")
-    rotation: RotationConfig | None = Field(None, description="Put the file aside at a size. Off unless present.")
-    create_directory: bool = Field(False, description="Create the folder of the file where it is missing.")
+    append: bool = Field(
+        default=False, description="Keep what is in the file at the start. With rotation it is kept anyway."
+    )
+    rotation: RotationConfig | None = Field(
+        default=None, description="Put the file aside at a size. Off unless present."
+    )
+    create_directory: bool = Field(default=False, description="Create the folder of the file where it is missing.")
     flush_interval: Duration = Field(
-        1.0, ge=0, description="Accepted and without effect: a batch is acknowledged when the system has it."
+        default=1.0, ge=0, description="Accepted and without effect: a batch is acknowledged when the system has it."
     )
 
 

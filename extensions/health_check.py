@@ -14,16 +14,20 @@ from airis.component.http import HttpServer, HttpServerConfig, answer
 class ResponseBodyConfig(Config):
     """Fixed bodies in place of the JSON status."""
 
-    healthy: str = Field("", description="Body of the answer 200; empty for the status as JSON.")
-    unhealthy: str = Field("", description="Body of the answer 503; empty for the status as JSON.")
+    healthy: str = Field(default="", description="Body of the answer 200; empty for the status as JSON.")
+    unhealthy: str = Field(default="", description="Body of the answer 503; empty for the status as JSON.")
 
 
 class HealthCheckConfig(HttpServerConfig):
     """Where health is asked for, and what is answered."""
 
-    endpoint: str = Field("localhost:13133", description="host:port to listen on.")
-    path: str = Field("/", pattern="^/", description="Path that answers; one that ends in / answers below it too.")
-    response_body: ResponseBodyConfig | None = Field(None, description="Fixed bodies in place of the JSON status.")
+    endpoint: str = Field(default="localhost:13133", description="host:port to listen on.")
+    path: str = Field(
+        default="/", pattern="^/", description="Path that answers; one that ends in / answers below it too."
+    )
+    response_body: ResponseBodyConfig | None = Field(
+        default=None, description="Fixed bodies in place of the JSON status."
+    )
 
 
 @extension("health_check")

@@ -32,19 +32,19 @@ class BatchConfig(Config):
     """How large batches become, and which ones are never joined."""
 
     send_batch_size: int = Field(
-        8192,
+        default=8192,
         ge=0,
         lt=2**32,
         description="Items that make a full batch. Nothing waits for them here: an idle stage behind is given what "
         "there is. Where this is the last processor, it is the least size of the exporters' queue batches.",
     )
     timeout: Duration = Field(
-        0.2,
+        default=0.2,
         ge=0,
         description="Longest wait for a full batch in the exporters' queues. It never holds a sender here.",
     )
     send_batch_max_size: int = Field(
-        0,
+        default=0,
         ge=0,
         lt=2**32,
         description="Largest number of items handed on at once, 0 for no limit. A larger batch is split.",
@@ -55,7 +55,7 @@ class BatchConfig(Config):
         "these keys are handed on, others end here.",
     )
     metadata_cardinality_limit: int = Field(
-        1000,
+        default=1000,
         ge=0,
         lt=2**32,
         description="Largest number of different values of metadata_keys with data on the way at the same time, "

@@ -38,35 +38,38 @@ class MemoryLimiterConfig(Config):
         gt=0, description="Time between two looks at the memory in use. 1s is a good choice."
     )
     limit_mib: int = Field(
-        0, ge=0, lt=2**32, description="Hard limit in MiB; counts more than limit_percentage where both are given."
+        default=0,
+        ge=0,
+        lt=2**32,
+        description="Hard limit in MiB; counts more than limit_percentage where both are given.",
     )
     spike_limit_mib: int = Field(
-        0,
+        default=0,
         ge=0,
         lt=2**32,
         description="Room in MiB below limit_mib in which data is refused already; 0 for 20 % of the limit.",
     )
     limit_percentage: int = Field(
-        0, ge=0, le=100, description="Hard limit in percent of the memory of the container or machine."
+        default=0, ge=0, le=100, description="Hard limit in percent of the memory of the container or machine."
     )
     spike_limit_percentage: int = Field(
-        0,
+        default=0,
         ge=0,
         le=100,
         description="Room in percent of that memory, below limit_percentage, in which data is refused already; "
         "0 for 20 % of the limit.",
     )
     min_gc_interval_when_soft_limited: Duration = Field(
-        10.0, ge=0, description="Least time between two forced collections above the soft limit."
+        default=10.0, ge=0, description="Least time between two forced collections above the soft limit."
     )
     min_gc_interval_when_hard_limited: Duration = Field(
-        0.0, ge=0, description="Least time between two forced collections above the hard limit."
+        default=0.0, ge=0, description="Least time between two forced collections above the hard limit."
     )
     max_gc_interval_when_soft_limited: Duration = Field(
-        30.0, ge=0, description="That time after collections that did not help: it doubles up to here."
+        default=30.0, ge=0, description="That time after collections that did not help: it doubles up to here."
     )
     max_gc_interval_when_hard_limited: Duration = Field(
-        30.0, ge=0, description="That time after collections that did not help: it doubles up to here."
+        default=30.0, ge=0, description="That time after collections that did not help: it doubles up to here."
     )
 
     @model_validator(mode="after")

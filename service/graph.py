@@ -108,6 +108,11 @@ class Graph:
     async def shutdown(self) -> list[tuple[str, Exception]]:
         """Shut down what was started, producers first, and give the errors of those that could not."""
         errors: list[tuple[str, Exception]] = []
+        for name, extension in self.extensions.items():
+            try:
+                await extension.draining()
+            except Exception as error:  # as below
+                errors.append((f"extensions::{name}", error))
         while self._started:
             placed = self._started[-1]
             try:
@@ -153,9 +158,8 @@ class Graph:
         for name in reversed(pipeline.processors):
             config = self.configuration.components[Kind.PROCESSOR][name]
             telemetry = self._telemetry(config, pipeline.pipeline_id)
-            processor: Processor[Any] = config.factory.component(
-                config.options, CountedItems(consumer, outgoing(telemetry)), telemetry
-            )
+            make: Any = config.factory.component
+            processor: Processor[Any] = make(config.options, CountedItems(consumer, outgoing(telemetry)), telemetry)
             self._processors.append(Placed(f"processors::{name} of {pipeline.pipeline_id}", processor))
             consumer = CountedItems(processor, incoming(telemetry))
         return consumer
@@ -168,7 +172,8 @@ class Graph:
         return self._observed[name]
 
     def _make(self, config: ComponentConfig, *connections: object) -> Any:
-        return config.factory.component(config.options, *connections, self._telemetry(config))
+        make: Any = config.factory.component
+        return make(config.options, *connections, self._telemetry(config))
 
     def _telemetry(self, config: ComponentConfig, pipeline: str = "") -> Telemetry:
         return Telemetry(config.factory.kind, config.component_id, self.metrics, pipeline)

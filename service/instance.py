@@ -47,8 +47,11 @@ def running(data_dir: Path) -> Instance | None:
     """The airis that runs on the data directory; None if none does, as after a kill."""
     try:
         instance = Instance(**orjson.loads((data_dir / _FILE).read_bytes()))
+    except (FileNotFoundError, orjson.JSONDecodeError, TypeError):
+        return None
+    try:
         os.kill(instance.pid, 0)
-    except (FileNotFoundError, ProcessLookupError, orjson.JSONDecodeError, TypeError):
+    except ProcessLookupError:
         return None
     except PermissionError:
         pass  # it runs, as another user

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
@@ -25,7 +26,7 @@ def configure_logs(config: LogsTelemetryConfig) -> None:
     else:
         render = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=28)
     structlog.configure(
-        processors=[*shared, _escape_controls, render] if config.encoding == "console" else [*shared, render],
+        processors=[*shared, *([_escape_controls] if config.encoding == "console" else []), render],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[config.level]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
@@ -40,7 +41,7 @@ def _with_fields(fields: dict[str, str]) -> Any:
     return add
 
 
-def _escape_controls(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+def _escape_controls(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> dict[str, Any]:
     """Keep a terminal safe from what telemetry or a peer put into a value."""
     return {
         key: printable(value) if isinstance(value, str) and key != "exception" else value

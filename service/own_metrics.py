@@ -16,7 +16,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from airis.component import Counter, Gauge, Metrics, StartError, Telemetry
-from airis.component.http import HttpServer, HttpServerConfig
+from airis.component.http import HttpServer, HttpServerConfig, answer, header
 from airis.component.telemetry import Labels
 from airis.component.telemetry import Metric as OwnMetric
 from airis.config.model import MetricsTelemetryConfig
@@ -44,6 +44,11 @@ class OwnMetrics:
             error.component, error.option = "service::telemetry::metrics", "address"
             raise
 
+    @property
+    def address(self) -> str:
+        """``host:port`` it listens on; empty where metrics are off."""
+        return self.server.address if self.server is not None else ""
+
     async def shutdown(self) -> None:
         """Close the listener."""
         if self.server is not None:
@@ -51,17 +56,10 @@ class OwnMetrics:
 
     async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["path"] not in ("/metrics", "/"):
-            await _answer(send, 404, b"text/plain", b"metrics are under /metrics\n")
+            await answer(send, 404, b"metrics are under /metrics\n")
             return
-        headers = dict(scope["headers"])
-        encode, content_type = exposition.choose_encoder(headers.get(b"accept", b"").decode("latin-1"))
-        await _answer(send, 200, content_type.encode(), encode(self.registry))
-
-
-async def _answer(send: Any, status: int, content_type: bytes, body: bytes) -> None:
-    headers = [(b"content-type", content_type), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+        encode, content_type = exposition.choose_encoder(header(scope, b"accept"))
+        await answer(send, 200, encode(self.registry), content_type)
 
 
 class Exposition(Collector):
@@ -110,8 +108,9 @@ def resident_bytes() -> int:
 
 def _family(metrics: list[OwnMetric]) -> Metric:
     first = metrics[0]
+    family: Metric
     if isinstance(first.instrument, Counter):
-        family: Any = CounterMetricFamily(first.name, first.description)
+        family = CounterMetricFamily(first.name, first.description)
     elif isinstance(first.instrument, Gauge):
         family = GaugeMetricFamily(first.name, first.description)
     else:

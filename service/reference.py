@@ -98,7 +98,7 @@ def _type_name(annotation: Any) -> str:
         return "map"
     if isinstance(annotation, type) and issubclass(annotation, SecretStr):
         return "secret"
-    names = {str: "text", int: "integer", float: "number", bool: "true or false"}
+    names: dict[Any, str] = {str: "text", int: "integer", float: "number", bool: "true or false"}
     return names.get(annotation) or str(cast(object, annotation))
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ import structlog
 
 from airis.component import Kind, Metrics, StartError
 from airis.config import Configuration
+from airis.service import instance
 from airis.service.graph import Graph
 from airis.service.own_metrics import OwnMetrics
 
@@ -91,6 +93,12 @@ class Service:
             for name, address in placed.component.endpoints().items()
         }
 
+    def _announce(self) -> None:
+        """Let the reading commands find this instance."""
+        path = Path(self.configuration.source)
+        configuration = str(path.absolute()) if path.exists() else ""
+        instance.announce(self.data_dir, int(time.time()), configuration, self.endpoints(), self._own_metrics.address)
+
     async def run(self, on_ready: Callable[[], None] = lambda: None) -> bool:
         """Start, serve until SIGINT, SIGTERM or a failure, drain; False if it did not end well.
 
@@ -98,6 +106,7 @@ class Service:
         """
         with _signals(self.stop) as second_signal:
             await self.start()
+            self._announce()
             log.info("ready")
             on_ready()
             await self._stopping.wait()
@@ -106,6 +115,7 @@ class Service:
             cut = asyncio.create_task(second_signal.wait())
             await asyncio.wait({drain, cut}, return_when=asyncio.FIRST_COMPLETED)
             cut.cancel()
+            instance.withdraw(self.data_dir)
             if not drain.done():
                 log.error("shutdown cut short by a second signal", component=self.graph.draining)
                 drain.cancel()

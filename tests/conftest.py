@@ -1,11 +1,13 @@
 """What every test may ask for."""
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from .running import Airis
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -30,3 +32,18 @@ def golden(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
         assert text == path.read_text()
 
     return compare
+
+
+@pytest.fixture
+def start_airis(tmp_path: Path) -> Iterator[Callable[..., Airis]]:
+    """Start a whole airis in the test's folder; with a configuration, or the built-in one on free ports."""
+    started: list[Airis] = []
+
+    def start(*arguments: str, **environment: str) -> Airis:
+        airis = Airis(tmp_path, *arguments, **environment)
+        started.append(airis)
+        return airis.start()
+
+    yield start
+    for airis in started:
+        airis.end()

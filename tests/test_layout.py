@@ -1,5 +1,6 @@
 """The links in src/airis and the Python folders at the root are the same set."""
 
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -11,3 +12,10 @@ def test_every_root_folder_imports_as_airis() -> None:
     links = {p.name: p.resolve() for p in (ROOT / "src/airis").iterdir() if p.is_symlink()}
 
     assert links == {name: ROOT / name for name in folders}
+
+
+def test_the_type_checker_sees_every_folder() -> None:
+    links = {f"src/airis/{p.name}" for p in (ROOT / "src/airis").iterdir() if p.is_symlink()}
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+    assert set(settings["tool"]["pyright"]["include"]) == {"src", *links}

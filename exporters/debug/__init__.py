@@ -18,14 +18,18 @@ class DebugConfig(Config):
     """How much is shown, and where."""
 
     verbosity: Literal["basic", "normal", "detailed"] = Field(
-        "basic", description="basic: counts for each batch; normal: also a line for each item; detailed: everything."
+        default="basic",
+        description="basic: counts for each batch; normal: also a line for each item; detailed: everything.",
     )
-    sampling_initial: int = Field(2, ge=0, description="Batches of a signal that are always shown in each second.")
+    sampling_initial: int = Field(
+        default=2, ge=0, description="Batches of a signal that are always shown in each second."
+    )
     sampling_thereafter: int = Field(
-        1, ge=0, description="Of the further ones in that second every nth is shown; 1 for all, 0 for none."
+        default=1, ge=0, description="Of the further ones in that second every nth is shown; 1 for all, 0 for none."
     )
     use_internal_logger: bool = Field(
-        True, description="Write into airis's own log, as its level and encoding say; otherwise to output_paths."
+        default=True,
+        description="Write into airis's own log, as its level and encoding say; otherwise to output_paths.",
     )
     output_paths: list[str] = Field(
         default_factory=lambda: ["stdout"],

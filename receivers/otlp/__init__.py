@@ -22,7 +22,7 @@ class OtlpGrpcConfig(GrpcServerConfig):
     """OTLP over gRPC."""
 
     endpoint: str = Field(
-        "localhost:4317", description="host:port to listen on, or the path of the socket with transport unix."
+        default="localhost:4317", description="host:port to listen on, or the path of the socket with transport unix."
     )
 
 
@@ -30,15 +30,15 @@ class OtlpHttpConfig(HttpServerConfig):
     """OTLP over HTTP, protobuf and JSON."""
 
     endpoint: str = Field(
-        "localhost:4318", description="host:port to listen on, or the path of the socket with transport unix."
+        default="localhost:4318", description="host:port to listen on, or the path of the socket with transport unix."
     )
     # SDKs that send metrics once a minute would meet a connection that is just being closed.
     idle_timeout: Duration = Field(
-        0.0, ge=0, description="How long a connection is kept open between requests; 0: for ever."
+        default=0.0, ge=0, description="How long a connection is kept open between requests; 0: for ever."
     )
-    traces_url_path: str = Field("/v1/traces", description="Path that takes traces.")
-    metrics_url_path: str = Field("/v1/metrics", description="Path that takes metrics.")
-    logs_url_path: str = Field("/v1/logs", description="Path that takes logs.")
+    traces_url_path: str = Field(default="/v1/traces", description="Path that takes traces.")
+    metrics_url_path: str = Field(default="/v1/metrics", description="Path that takes metrics.")
+    logs_url_path: str = Field(default="/v1/logs", description="Path that takes logs.")
 
     @field_validator("traces_url_path", "metrics_url_path", "logs_url_path")
     @classmethod
@@ -65,14 +65,14 @@ class OtlpHttpConfig(HttpServerConfig):
 class OtlpProtocols(Config):
     """The protocols to listen for."""
 
-    grpc: OtlpGrpcConfig | None = Field(None, description="OTLP over gRPC; absent: off.")
-    http: OtlpHttpConfig | None = Field(None, description="OTLP over HTTP, protobuf and JSON; absent: off.")
+    grpc: OtlpGrpcConfig | None = Field(default=None, description="OTLP over gRPC; absent: off.")
+    http: OtlpHttpConfig | None = Field(default=None, description="OTLP over HTTP, protobuf and JSON; absent: off.")
 
 
 class OtlpConfig(Config):
     """Which protocols to listen for, and where."""
 
-    protocols: OtlpProtocols = Field(OtlpProtocols(), description="At least one of grpc and http.")
+    protocols: OtlpProtocols = Field(default=OtlpProtocols(), description="At least one of grpc and http.")
 
     @model_validator(mode="after")
     def _at_least_one_protocol(self) -> Self:

@@ -3,9 +3,10 @@
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc
+import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
@@ -48,7 +49,7 @@ class OtlpGrpc:
         self.address = ""
         """``host:port``, or ``unix:path``; empty before the start."""
         self._server: grpc.aio.Server | None = None
-        self._health = health.aio.HealthServicer()
+        self._health: Any = getattr(health, "aio").HealthServicer()  # noqa: B009  (the stubs do not have it)
 
     async def start(self) -> None:
         """Listen; raises StartError that names the option at fault."""
@@ -72,8 +73,8 @@ class OtlpGrpc:
         served = [SERVICES[signal] for signal in SERVICES if signal in self.admission.downstream]
         for signal, service in SERVICES.items():
             if service in served:
-                export = grpc.unary_unary_rpc_method_handler(self._export(signal))
-                handler = grpc.method_handlers_generic_handler(service, {"Export": export})
+                export = grpc.unary_unary_rpc_method_handler(self._export(signal))  # pyright: ignore[reportUnknownVariableType]
+                handler = grpc.method_handlers_generic_handler(service, {"Export": export})  # pyright: ignore[reportUnknownVariableType]
                 server.add_generic_rpc_handlers((handler,))
         for name in (health.OVERALL_HEALTH, *served):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)

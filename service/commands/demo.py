@@ -59,7 +59,10 @@ def demo(
     duration: Annotated[
         float,
         typer.Option(
-            parser=parse_seconds, metavar="DURATION", show_default="until Ctrl-C", help='End after so long, such as "10m".'
+            parser=parse_seconds,
+            metavar="DURATION",
+            show_default="until Ctrl-C",
+            help='End after so long, such as "10m".',
         ),
     ] = math.inf,
     seed: Annotated[
@@ -69,7 +72,10 @@ def demo(
     incident_after: Annotated[
         float,
         typer.Option(
-            parser=parse_seconds, metavar="DURATION", show_default="2m", help="When payment's database gets slow, or inf."
+            parser=parse_seconds,
+            metavar="DURATION",
+            show_default="2m",
+            help="When payment's database gets slow, or inf.",
         ),
     ] = 120.0,
 ) -> None:

@@ -91,9 +91,8 @@ async def test_without_a_hint_the_waits_double_with_jitter(grpc_server):
 
 @pytest.mark.parametrize("code", [grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED])
 async def test_grpc_does_not_repeat_what_would_fail_again(grpc_server, code):
-    async with grpc_server(refusal(code)) as server:
-        async with sender_to(Target(endpoint=server.address), Sleeps()) as sender:
-            outcome = await sender.send(Signal.LOGS, PAYLOAD)
+    async with grpc_server(refusal(code)) as server, sender_to(Target(endpoint=server.address), Sleeps()) as sender:
+        outcome = await sender.send(Signal.LOGS, PAYLOAD)
 
     assert outcome == Outcome(failed=True, message=f"{code.name}: not now")
     assert len(server.requests) == 1
@@ -113,9 +112,11 @@ async def test_a_partial_success_is_not_repeated_and_its_items_are_counted(grpc_
     answer = ExportTraceServiceResponse()
     answer.partial_success.rejected_spans = 3
     answer.partial_success.error_message = "too long ago"
-    async with grpc_server(answer.SerializeToString()) as server:
-        async with sender_to(Target(endpoint=server.address), Sleeps()) as sender:
-            outcome = await sender.send(Signal.TRACES, PAYLOAD)
+    async with (
+        grpc_server(answer.SerializeToString()) as server,
+        sender_to(Target(endpoint=server.address), Sleeps()) as sender,
+    ):
+        outcome = await sender.send(Signal.TRACES, PAYLOAD)
 
     assert outcome == Outcome(rejected=3, message="too long ago")
     assert len(server.requests) == 1
@@ -187,9 +188,8 @@ async def test_http_does_not_repeat_what_would_fail_again(http_server, status):
     def refuse():
         return web.Response(status=status, body=Status(message="no").SerializeToString())
 
-    async with http_server(refuse) as server:
-        async with sender_to(Target(WireProtocol.HTTP, server.address), Sleeps()) as sender:
-            outcome = await sender.send(Signal.LOGS, PAYLOAD)
+    async with http_server(refuse) as server, sender_to(Target(WireProtocol.HTTP, server.address), Sleeps()) as sender:
+        outcome = await sender.send(Signal.LOGS, PAYLOAD)
 
     assert outcome.failed
     assert outcome.message.startswith(f"{status} ")
@@ -207,9 +207,8 @@ async def test_http_counts_a_partial_success(http_server, as_json):
             return web.json_response({"partialSuccess": {"rejectedLogRecords": "2"}, "later": 1})
         return web.Response(body=answer.SerializeToString(), content_type="application/x-protobuf")
 
-    async with http_server(partial) as server:
-        async with sender_to(Target(WireProtocol.HTTP, server.address), Sleeps()) as sender:
-            outcome = await sender.send(Signal.LOGS, PAYLOAD)
+    async with http_server(partial) as server, sender_to(Target(WireProtocol.HTTP, server.address), Sleeps()) as sender:
+        outcome = await sender.send(Signal.LOGS, PAYLOAD)
 
     assert outcome == Outcome(rejected=2)
 

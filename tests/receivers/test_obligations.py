@@ -101,7 +101,7 @@ async def test_a_partial_success_has_the_rejected_count(
 
     assert is_code(client, outcome.code, "OK", "200")
     assert outcome.response is not None
-    partial: Any = getattr(outcome.response, "partial_success")
+    partial: Any = outcome.response.partial_success
     assert (getattr(partial, REJECTED_FIELD[signal]), partial.error_message) == (rejected, reason)
 
 

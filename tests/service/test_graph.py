@@ -36,7 +36,7 @@ from airis.service.graph import FanOut, Graph
 
 class Options(Config):
     fails: str = ""
-    needs: list[str] = []
+    needs: tuple[str, ...] = ()
 
 
 class Recorded(Component[Options]):
@@ -193,9 +193,7 @@ async def test_one_component_that_cannot_shut_down_does_not_keep_the_others(even
 
 
 def test_receivers_and_exporters_are_shared_and_processors_are_not() -> None:
-    graph = Graph(
-        configuration({"traces": ("in", "through", "out"), "traces/2": ("in", "through", "out")}), Metrics()
-    )
+    graph = Graph(configuration({"traces": ("in", "through", "out"), "traces/2": ("in", "through", "out")}), Metrics())
 
     labels = [placed.label for placed in graph.in_start_order()]
 
