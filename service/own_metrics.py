@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 
 from airis.component import Counter, Gauge, Metrics, StartError, Telemetry
 from airis.component.http import HttpServer, HttpServerConfig, answer, header
+from airis.component.memory import read_resident_bytes
 from airis.component.telemetry import Labels
 from airis.component.telemetry import Metric as OwnMetric
 from airis.config.model import MetricsTelemetryConfig
@@ -93,17 +94,8 @@ class Process(Collector):
         seconds.add_metric([], cpu.user + cpu.system)
         yield seconds
         resident = GaugeMetricFamily("otelcol_process_memory_rss", "Resident memory of the process, in bytes.")
-        resident.add_metric([], resident_bytes())
+        resident.add_metric([], read_resident_bytes())
         yield resident
-
-
-def resident_bytes() -> int:
-    """Bytes of memory the process has in RAM; 0 where the system does not tell."""
-    try:
-        with open("/proc/self/statm", "rb") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return 0
 
 
 def _family(metrics: list[OwnMetric]) -> Metric:

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
+from pydantic import Field
 
 from airis.component import (
     Component,
@@ -36,7 +37,7 @@ from airis.service.graph import FanOut, Graph
 
 class Options(Config):
     fails: str = ""
-    needs: tuple[str, ...] = ()
+    needs: list[str] = Field(default_factory=list[str])
 
 
 class Recorded(Component[Options]):
