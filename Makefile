@@ -47,6 +47,8 @@ check: install ## Lint, types, Rust lints, generated docs
 	else echo "cargo is not installed: the Rust core was not checked"; fi
 
 bench: install ## Measure CPU-seconds per million items (see docs/performance.md)
+	@test -d .venv/rotel || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		--target .venv/rotel rotel || echo "rotel cannot be installed: measuring without a peer"
 	@$(BIN)/python benchmarks/run.py $(ARGS)
 
 docs: install ## Write the pages that are made from the code

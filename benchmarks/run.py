@@ -27,6 +27,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 GENERATOR_CPU, SYSTEM_CPU = 0, (os.cpu_count() or 2) - 1
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 AIRIS = Path(sys.executable).with_name("airis")
+ROTEL = Path(sys.prefix, "rotel", "rotel", "rotel-agent")
+"""Where `make bench` puts it."""
 
 CONFIGURATION = """
 receivers:
@@ -196,11 +198,13 @@ def airis(name: str, exporter: str, processors: str) -> Iterator[System]:
 
 
 @contextmanager
-def rotel(agent: str) -> Iterator[System]:
+def rotel(agent: Path) -> Iterator[System]:
     """The peer, receiving, batching and discarding, as it does by default."""
     grpc, http = free_ports(2)
-    command = [agent, "start", "--otlp-grpc-endpoint", f"127.0.0.1:{grpc}", "--otlp-http-endpoint", f"127.0.0.1:{http}"]
-    with running("rotel", [*command, "--exporter", "blackhole"], {"grpc": grpc, "http": http}) as system:
+    command = [str(agent), "start", "--exporter", "blackhole", "--otlp-grpc-endpoint", f"127.0.0.1:{grpc}"]
+    with running(
+        "rotel", [*command, "--otlp-http-endpoint", f"127.0.0.1:{http}"], {"grpc": grpc, "http": http}
+    ) as system:
         yield system
 
 
@@ -259,7 +263,8 @@ def main() -> None:
     options.add_argument("--pairs", type=int, default=3, help="runs of every system, alternating")
     options.add_argument("--spans", type=int, nargs="+", default=[10, 512, 4096], help="spans per request")
     options.add_argument("--protocols", nargs="+", default=["http", "grpc"])
-    options.add_argument("--rotel", default="", help="path of a rotel agent to measure beside airis")
+    peer = ROTEL if ROTEL.exists() else None
+    options.add_argument("--rotel", default=peer, type=Path, help="a rotel agent to measure beside airis")
     options.add_argument("--json", type=Path, help="write all runs to this file")
     arguments = options.parse_args()
     for tool in ("h2load", "taskset"):
