@@ -1,6 +1,7 @@
-"""What a running airis tells other commands about itself: a small file in its data directory."""
+"""Who runs on a data directory: a lock that one process can hold, and a small file for other commands."""
 
 import contextlib
+import fcntl
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -11,6 +12,7 @@ import orjson
 from airis import __version__
 
 _FILE = "instance.json"
+_LOCK = "instance.lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,38 +23,63 @@ class Instance:
     version: str
     started_unix_s: int
     configuration: str
+    """Path of its configuration; empty for the built-in one."""
     endpoints: Mapping[str, str]
     """What listens where, by the name a person knows it by."""
     metrics_address: str
     """Where its own metrics are; empty when they are off."""
 
 
-def announce(
-    data_dir: Path, started_unix_s: int, configuration: str, endpoints: Mapping[str, str], metrics_address: str
-) -> None:
-    """Say that this process runs on the data directory."""
-    instance = Instance(os.getpid(), __version__, started_unix_s, configuration, endpoints, metrics_address)
-    written = data_dir / f"{_FILE}.{os.getpid()}"
-    written.write_bytes(orjson.dumps(asdict(instance)))
-    written.replace(data_dir / _FILE)
+class InUse(Exception):
+    """Another process runs on the directory."""
 
 
-def withdraw(data_dir: Path) -> None:
-    """Say that it does not any more."""
-    with contextlib.suppress(FileNotFoundError):
-        (data_dir / _FILE).unlink()
+class Claim:
+    """The right to run on a data directory, until `release` or the end of the process, however that comes about.
+
+    A lock and not a process id: ids are used again, in containers at once.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        """Raises InUse, OSError."""
+        self._data_dir = data_dir
+        self._lock = os.open(data_dir / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._lock)
+            other = running(data_dir)
+            who = f"airis with process id {other.pid}" if other else "another airis"
+            raise InUse(f"{data_dir} is in use by {who}") from None
+        (data_dir / _FILE).unlink(missing_ok=True)
+
+    def announce(
+        self, started_unix_s: int, configuration: str, endpoints: Mapping[str, str], metrics_address: str
+    ) -> None:
+        """Tell other commands about this process."""
+        told = Instance(os.getpid(), __version__, started_unix_s, configuration, endpoints, metrics_address)
+        written = self._data_dir / f"{_FILE}.new"
+        written.write_bytes(orjson.dumps(asdict(told)))
+        written.replace(self._data_dir / _FILE)
+
+    def release(self) -> None:
+        """Let another process run on the directory."""
+        with contextlib.suppress(FileNotFoundError):
+            (self._data_dir / _FILE).unlink()
+        os.close(self._lock)
 
 
 def running(data_dir: Path) -> Instance | None:
-    """The airis that runs on the data directory; None if none does, as after a kill."""
+    """The airis that runs on the data directory; None if none does, as after a kill, or while it starts."""
     try:
-        instance = Instance(**orjson.loads((data_dir / _FILE).read_bytes()))
-    except (FileNotFoundError, orjson.JSONDecodeError, TypeError):
+        lock = os.open(data_dir / _LOCK, os.O_RDONLY)
+    except OSError:
         return None
     try:
-        os.kill(instance.pid, 0)
-    except ProcessLookupError:
-        return None
-    except PermissionError:
-        pass  # it runs, as another user
-    return instance
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        with contextlib.suppress(FileNotFoundError, orjson.JSONDecodeError, TypeError):
+            return Instance(**orjson.loads((data_dir / _FILE).read_bytes()))
+    finally:
+        os.close(lock)
+    return None

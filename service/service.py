@@ -12,8 +12,8 @@ import structlog
 
 from airis.component import Kind, Metrics, StartError
 from airis.config import Configuration
-from airis.service import instance
 from airis.service.graph import Graph
+from airis.service.instance import Claim, InUse
 from airis.service.own_metrics import OwnMetrics
 
 T = TypeVar("T")
@@ -34,6 +34,7 @@ class Service:
         self.graph = Graph(configuration, self.metrics)
         self._own_metrics = OwnMetrics(configuration.telemetry.metrics, self.metrics)
         self._stopping = asyncio.Event()
+        self._claim: Claim | None = None
 
     def extension(self, component_id: str, kind: type[T]) -> T:
         """What the running extension with this id provides; raises StartError if there is none, or another kind."""
@@ -61,13 +62,17 @@ class Service:
         """Open the data directory and start all; raises StartError."""
         try:
             self.data_dir.mkdir(parents=True, exist_ok=True)
+            self._claim = Claim(self.data_dir)
         except OSError as error:
             raise StartError(f"data directory {self.data_dir}: {error.strerror}", "--data-dir") from error
-        await self._own_metrics.start()
+        except InUse as error:
+            raise StartError(f"data directory {error}", "--data-dir") from error
         try:
+            await self._own_metrics.start()
             await self.graph.start(self)
         except BaseException:
             await self._own_metrics.shutdown()
+            self._claim.release()
             raise
 
     async def shutdown(self, deadline_s: float = DRAIN_DEADLINE_S) -> bool:
@@ -81,6 +86,9 @@ class Service:
             return False
         finally:
             await self._own_metrics.shutdown()
+            if self._claim is not None:
+                self._claim.release()
+                self._claim = None
         for component, error in errors:
             log.error("component did not shut down", component=component, error=str(error))
         return not errors
@@ -97,7 +105,8 @@ class Service:
         """Let the reading commands find this instance."""
         path = Path(self.configuration.source)
         configuration = str(path.absolute()) if path.exists() else ""
-        instance.announce(self.data_dir, int(time.time()), configuration, self.endpoints(), self._own_metrics.address)
+        assert self._claim is not None
+        self._claim.announce(int(time.time()), configuration, self.endpoints(), self._own_metrics.address)
 
     async def run(self, on_ready: Callable[[], None] = lambda: None) -> bool:
         """Start, serve until SIGINT, SIGTERM or a failure, drain; False if it did not end well.
@@ -115,7 +124,6 @@ class Service:
             cut = asyncio.create_task(second_signal.wait())
             await asyncio.wait({drain, cut}, return_when=asyncio.FIRST_COMPLETED)
             cut.cancel()
-            instance.withdraw(self.data_dir)
             if not drain.done():
                 log.error("shutdown cut short by a second signal", component=self.graph.draining)
                 drain.cancel()
