@@ -37,7 +37,7 @@ class Config(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _fit_yaml(cls, data: Any) -> Any:
-        if data is None:
+        if data is None or (isinstance(data, Scalar) and data.value is None):
             return {}
         if not isinstance(data, Mapping):
             return data

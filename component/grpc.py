@@ -3,7 +3,7 @@
 import ssl
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from airis.component.config import Config, Duration
 from airis.component.errors import StartError
@@ -48,8 +48,8 @@ class KeepaliveServerConfig(Config):
 class GrpcServerConfig(Config):
     """Where and how to serve gRPC."""
 
-    endpoint: str = Field(description="host:port to listen on, or the path of the socket with transport unix.")
     transport: Transport = Field(default="tcp", description="tcp or unix.")
+    endpoint: str = Field(description="host:port to listen on, or the path of the socket with transport unix.")
     tls: TlsServerConfig | None = Field(default=None, description="Serve over TLS; absent: without.")
     max_recv_msg_size_mib: int = Field(
         default=0, ge=0, lt=2048, description="Largest request after decompression, in MiB; 0: gRPC's 4."
@@ -62,11 +62,12 @@ class GrpcServerConfig(Config):
         default=False, description="Hand call metadata on with the data, credentials excepted."
     )
 
-    @model_validator(mode="after")
-    def _endpoint_can_be_read(self) -> Self:
-        if self.transport == "tcp":
-            parse_endpoint(self.endpoint)
-        return self
+    @field_validator("endpoint")
+    @classmethod
+    def _endpoint_can_be_read(cls, endpoint: str, others: ValidationInfo) -> str:
+        if others.data.get("transport") == "tcp":
+            parse_endpoint(endpoint)
+        return endpoint
 
     @model_validator(mode="after")
     def _tls_that_grpcio_has(self) -> Self:

@@ -8,10 +8,9 @@ import time
 from collections.abc import Iterable, Sequence
 from email.utils import formatdate
 from pathlib import Path
-from typing import Self
 
 import uvicorn
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
@@ -55,8 +54,8 @@ class CorsConfig(Config):
 class HttpServerConfig(Config):
     """Where and how to serve HTTP."""
 
-    endpoint: str = Field(description="host:port to listen on, or the path of the socket with transport unix.")
     transport: Transport = Field(default="tcp", description="tcp or unix.")
+    endpoint: str = Field(description="host:port to listen on, or the path of the socket with transport unix.")
     tls: TlsServerConfig | None = Field(default=None, description="Serve HTTPS; absent: plain HTTP.")
     cors: CorsConfig | None = Field(default=None, description="Cross-origin requests from browsers; absent: refused.")
     max_request_body_size: int = Field(
@@ -90,11 +89,12 @@ class HttpServerConfig(Config):
     )
     keep_alives_enabled: bool = Field(default=True, description="Take several requests on one connection.")
 
-    @model_validator(mode="after")
-    def _endpoint_can_be_read(self) -> Self:
-        if self.transport == "tcp":
-            parse_endpoint(self.endpoint)
-        return self
+    @field_validator("endpoint")
+    @classmethod
+    def _endpoint_can_be_read(cls, endpoint: str, others: ValidationInfo) -> str:
+        if others.data.get("transport") == "tcp":
+            parse_endpoint(endpoint)
+        return endpoint
 
     @field_validator("compression_algorithms")
     @classmethod

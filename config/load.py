@@ -43,14 +43,18 @@ def default_text() -> str:
 
 def read_configuration(text: str, source: str, environment: Mapping[str, str]) -> Configuration:
     """The configuration in `text`; `source` names it in messages. Raises ConfigError."""
-    return _Reader(source).read(substitute(parse(text, source), environment))
+    problems: list[Problem] = []
+    root = substitute(parse(text, source), environment, problems)
+    return _Reader(source, problems).read(root)
 
 
 class _Reader:
     """Walks the top level and collects problems, so that one run names them all."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, problems: list[Problem]) -> None:
+        """`problems` are those of single values; what follows from them is not reported again."""
         self.source = source
+        self.unreadable = tuple(problems)
         self.problems: list[Problem] = []
         self.configured: dict[Kind, set[str]] = {kind: set() for kind in Kind}
 
@@ -62,8 +66,10 @@ class _Reader:
         components = {kind: self.section(kind, top[name]) if name in top else {} for name, kind in _SECTIONS.items()}
         service = top.get("service") or Entry(root.mark, Node(root.mark, {}))
         extensions, pipelines, telemetry = self.service(service)
-        if self.problems:
-            raise ConfigError(self.problems)
+        marks = {problem.mark for problem in self.unreadable}
+        problems = [*self.unreadable, *(problem for problem in self.problems if problem.mark not in marks)]
+        if problems:
+            raise ConfigError(problems)
         return Configuration(self.source, components, extensions, pipelines, telemetry)
 
     def section(self, kind: Kind, entry: Entry) -> dict[str, ComponentConfig]:

@@ -15,13 +15,9 @@ _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _TOKEN = re.compile(r"\$\$|\$\{([^{}$]*)\}")
 
 
-def substitute(node: Node, environment: Mapping[str, str]) -> Node:
-    """The node with every reference in it replaced; raises ConfigError with all that cannot be."""
-    problems: list[Problem] = []
-    result = _walk(node, environment, (), problems)
-    if problems:
-        raise ConfigError(problems)
-    return result
+def substitute(node: Node, environment: Mapping[str, str], problems: list[Problem]) -> Node:
+    """The node with every reference in it replaced; those that cannot be stay, and are added to `problems`."""
+    return _walk(node, environment, (), problems)
 
 
 def _walk(node: Node, environment: Mapping[str, str], path: tuple[str, ...], problems: list[Problem]) -> Node:
@@ -60,6 +56,8 @@ def _look_up(reference: str, environment: Mapping[str, str]) -> str | None:
     scheme, separator, rest = reference.partition(":")
     if not separator:
         scheme, rest = "env", reference
+    if rest.startswith("-"):
+        raise ValueError(f'a default needs the scheme "env"; write "${{env:{scheme}:{rest}}}"')
     if scheme != "env":
         raise ValueError(f'"${{{scheme}:…}}" is not supported yet; only environment variables are, as "${{env:NAME}}"')
     name, has_default, default = rest.partition(":-")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from airis.component.config import Scalar
-from airis.config import ConfigError
+from airis.config import ConfigError, Problem
 from airis.config.decode import raw
 from airis.config.document import parse
 from airis.config.substitution import substitute
@@ -22,7 +22,11 @@ ENVIRONMENT = {
 
 
 def substituted(text: str) -> Any:
-    return raw(substitute(parse(f"v: {text}", "t.yaml"), ENVIRONMENT))["v"]
+    problems: list[Problem] = []
+    node = substitute(parse(f"v: {text}", "t.yaml"), ENVIRONMENT, problems)
+    if problems:
+        raise ConfigError(problems)
+    return raw(node)["v"]
 
 
 @pytest.mark.parametrize(
