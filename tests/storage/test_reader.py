@@ -128,7 +128,7 @@ def dump(message: Message) -> bytes:
 
 
 def store(engine: Any, kernels: Any, signal: str, message: Message, arrived: int = ARRIVED) -> None:
-    blocks = kernels.encode_native(signal, message.SerializeToString(), arrived, kernels.SeriesIndex())
+    blocks = kernels.scan(signal, message.SerializeToString()).native(arrived, kernels.SeriesIndex())
     for table, block in blocks.tables.items():
         engine.insert(table, block)
 
@@ -679,6 +679,58 @@ async def test_of_the_points_within_a_step_the_last_is_given(shop):
     [series] = await reader.metric_points(shop, METRIC["name"], labels={"path": "a"}, step_nano=1 << 62)
 
     assert series.points == ((minute(4), 40.0),)
+
+
+async def test_the_deltas_within_a_step_are_summed(tables, reference):
+    values: list[dict[str, Any]] = [{"as_double": 1.0}, {"as_double": 2.0}, {"flags": 1}, {"as_double": 4.0}]
+    points = [NumberDataPoint(time_unix_nano=NOW + i * SECOND, **value) for i, value in enumerate(values)]
+    delta = Metric(name="d", sum={"data_points": points, "aggregation_temporality": 1, "is_monotonic": True})
+    store(tables, reference, "metrics", request("metrics", delta))
+
+    [whole] = await reader.metric_points(tables, "d", step_nano=1 << 62)
+    [single] = await reader.metric_points(tables, "d")
+
+    assert [value for _, value in whole.points] == [7.0]
+    assert [value for _, value in single.points] == [1.0, 2.0, 4.0]
+
+
+async def test_metrics_come_back_of_the_series_that_have_the_labels(shop):
+    back = ExportMetricsServiceRequest.FromString(await reader.metrics_request(shop, labels={"path": "b"}))
+
+    [metric] = back.resource_metrics[0].scope_metrics[0].metrics
+    assert [point.as_int for point in metric.sum.data_points] == [10, 20, 30, 40]
+    assert {attribute.value.string_value for point in metric.sum.data_points for attribute in point.attributes} == {"b"}
+
+
+@pytest.mark.parametrize(
+    ("prefix", "limit", "found"),
+    [("", 10, [1, 2, 3, 4]), ("0" * 31, 2, [1, 2]), ("0" * 31 + "3", 10, [3]), ("F", 10, []), ("'", 10, [])],
+)
+async def test_trace_ids_by_their_beginning(shop, prefix, limit, found):
+    assert [int(one, 16) for one in await reader.trace_ids(shop, prefix, limit=limit)] == found
+
+
+async def test_several_traces_come_back_in_one_request(shop):
+    ids = [number.to_bytes(16, "big").hex().upper() for number in (1, 3)]
+    back = await reader.traces_request(shop, [*ids, "it's \\ none"])
+
+    spans = [Span.FromString(item[4]) for item in items("traces", back)]
+    assert sorted((int.from_bytes(one.trace_id, "big"), one.name) for one in spans) == [
+        (1, "GET /"),
+        (1, "add"),
+        (3, "GET /"),
+        (3, "add"),
+    ]
+    assert await reader.traces_request(shop, []) == b""
+
+
+async def test_many_traces_are_asked_for_in_parts(shop, monkeypatch):
+    monkeypatch.setattr(reader, "_MOST_IDS", 3)
+    ids = [summary.trace_id for summary in await reader.find_traces(shop)]
+
+    assert [int(one, 16) for one in ids] == [4, 3, 2, 1]
+    starts = [Span.FromString(item[4]) for item in items("traces", await reader.traces_request(shop, ids))]
+    assert len(starts) == 8
 
 
 async def test_a_histogram_is_read_as_its_count_and_stale_points_are_left_out(tables, reference):

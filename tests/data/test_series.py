@@ -1,0 +1,199 @@
+"""Metric series: what makes one another one, and how often it is registered."""
+
+from typing import Any
+
+import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+
+from airis.proto.clickhouse_native import read_blocks
+
+HOUR = 3600 * 10**9
+ARRIVED = 1_700_000_000 * 10**9
+
+
+def text(**values: str) -> list[KeyValue]:
+    return [KeyValue(key=key.replace("_", "."), value=AnyValue(string_value=value)) for key, value in values.items()]
+
+
+INSTANCE = {"service_name": "shop", "service_instance_id": "1"}
+
+
+def request(
+    *points: dict[str, Any],
+    resource: dict[str, str] = INSTANCE,
+    scope: dict[str, Any] | None = None,
+    kind: str = "sum",
+    data: dict[str, Any] | None = None,
+    **metric: Any,
+) -> bytes:
+    """A request with the points of one metric."""
+    message = ExportMetricsServiceRequest()
+    owner = message.resource_metrics.add(resource={"attributes": text(**resource)})
+    data = {"data_points": points or [{"as_int": 1}], **(data or {})}
+    owner.scope_metrics.add(scope=scope or {}).metrics.add(**{"name": "m", kind: data, **metric})
+    return message.SerializeToString()
+
+
+def native(kernels: Any, payload: bytes, index: Any = None, arrived: int = ARRIVED) -> Any:
+    return kernels.scan("metrics", payload).native(arrived, index or kernels.SeriesIndex())
+
+
+def ids(kernels: Any, payload: bytes) -> list[tuple[int, int]]:
+    columns = read_blocks(native(kernels, payload).tables["metric_series"])
+    return list(zip(columns["id"], columns["resource_id"], strict=True))
+
+
+def test_a_series_is_registered_once_in_a_payload(kernels):
+    points = [{"attributes": text(path=path), "as_int": number} for number in range(5) for path in "ab"]
+
+    blocks = native(kernels, request(*points))
+
+    assert blocks.rows == {"metric_series": 2, "metric_samples": 10}
+    assert dict(blocks.series) == dict.fromkeys(ids(kernels, request(*points)), ARRIVED // HOUR)
+
+
+def test_a_series_is_registered_once_in_an_hour(kernels):
+    index = kernels.SeriesIndex()
+    blocks = native(kernels, request(), index)
+    again = native(kernels, request(), index)
+    assert "metric_series" in again.tables, "blocks that were not stored count for nothing"
+
+    index.add(blocks)
+
+    assert len(index) == 1
+    rest = ARRIVED - ARRIVED % HOUR
+    assert "metric_series" not in native(kernels, request(), index, rest + HOUR - 1).tables
+    assert "metric_series" not in native(kernels, request(), index, rest - HOUR).tables
+    later = native(kernels, request(), index, rest + HOUR)
+    assert later.rows == {"metric_series": 1, "metric_samples": 1}
+    index.add(later)
+    assert len(index) == 1
+    assert "metric_series" not in native(kernels, request(), index, rest + HOUR).tables
+
+
+def test_what_is_oldest_is_forgotten_first(kernels):
+    index = kernels.SeriesIndex(capacity=3)
+    old, new = ([{"attributes": text(path=f"{kind}{i}"), "as_int": i} for i in range(2)] for kind in ("old", "new"))
+    index.add(native(kernels, request(*old), index))
+    index.add(native(kernels, request(*new), index, ARRIVED + HOUR))
+
+    assert len(index) == 2
+    assert "metric_series" not in native(kernels, request(*new), index, ARRIVED + HOUR).tables
+    assert native(kernels, request(*old), index, ARRIVED + HOUR).rows["metric_series"] == 2
+
+
+def test_more_series_than_there_is_room_for_are_registered_again(kernels):
+    index = kernels.SeriesIndex(capacity=3)
+    for number in range(4):
+        index.add(native(kernels, request({"attributes": text(path=str(number)), "as_int": 1}), index))
+        assert len(index) <= 3
+
+    assert len(index) == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"name": "n"},
+        {"unit": "s"},
+        {"kind": "gauge"},
+        {"data": {"is_monotonic": True}},
+        {"data": {"aggregation_temporality": 1}},
+        {"resource": {**INSTANCE, "service_instance_id": "2"}},
+        {"resource": {**INSTANCE, "service_namespace": "eu"}},
+        {"scope": {"name": "lib"}},
+        {"scope": {"version": "1"}},
+        {"scope": {"attributes": text(a="b")}},
+    ],
+    ids=str,
+)
+def test_what_makes_a_series_another_one(kernels, other):
+    assert ids(kernels, request())[0][0] != ids(kernels, request(**other))[0][0]
+
+
+@pytest.mark.parametrize(
+    ("one", "another"),
+    [
+        ({"as_int": 1}, {"as_double": 1.0}),
+        ({"attributes": text(a="1")}, {"attributes": text(a="2")}),
+        ({"attributes": text(a="1")}, {"attributes": text(b="1")}),
+        ({"attributes": text(a="1")}, {"attributes": [KeyValue(key="a", value=AnyValue(int_value=1))]}),
+        ({"attributes": text(a="1", b="")}, {"attributes": text(a="1")}),
+        ({"attributes": text(a="b", c="")}, {"attributes": text(a="", bc="")}),
+    ],
+    ids=str,
+)
+def test_what_makes_a_series_of_one_metric_another_one(kernels, one, another):
+    assert len(set(ids(kernels, request(one, another)))) == 2
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        {"resource": {**INSTANCE, "service_version": "2"}},
+        {"description": "d"},
+        {"metadata": text(a="b")},
+    ],
+    ids=str,
+)
+def test_what_a_series_survives(kernels, same):
+    assert ids(kernels, request())[0][0] == ids(kernels, request(**same))[0][0]
+
+
+def test_the_order_of_attributes_does_not_count(kernels):
+    assert ids(kernels, request({"attributes": text(a="1", b="2")})) == ids(
+        kernels, request({"attributes": text(b="2", a="1")})
+    )
+
+
+def test_without_an_instance_the_whole_resource_counts(kernels):
+    one, another = ({"service_name": "shop", "host_name": host} for host in "ab")
+
+    assert ids(kernels, request(resource=one))[0][0] != ids(kernels, request(resource=another))[0][0]
+
+
+def test_another_variant_of_a_resource_is_another_row_of_the_series(kernels):
+    index = kernels.SeriesIndex()
+    index.add(native(kernels, request(), index))
+
+    [(known, first)] = ids(kernels, request())
+    blocks = native(kernels, request(resource={**INSTANCE, "service_version": "2"}), index)
+
+    [(series, resource)] = blocks.series
+    assert series == known
+    assert resource != first
+    index.add(blocks)
+    assert len(index) == 2
+
+
+def test_bounds_of_a_histogram_belong_to_its_series(kernels):
+    one, another = ({"explicit_bounds": [bound], "bucket_counts": [1, 2]} for bound in (0.5, 1.0))
+
+    assert len(set(ids(kernels, request(one, another, one, kind="histogram")))) == 2
+
+
+def test_labels_are_the_attributes_in_prometheus_spelling(kernels):
+    point = {
+        "attributes": [
+            *text(**{"http_route": "/", "http/route": "x"}),
+            KeyValue(key="1st", value=AnyValue(bool_value=True)),
+            KeyValue(key="_p", value=AnyValue(double_value=0.5)),
+            KeyValue(key="job", value=AnyValue(string_value="mine")),
+            KeyValue(key="ü", value=AnyValue()),
+        ],
+        "as_int": 1,
+    }
+
+    columns = read_blocks(native(kernels, request(point)).tables["metric_series"])
+
+    assert columns["labels"] == [
+        [
+            ("http_route", "/;x"),
+            ("instance", "1"),
+            ("job", "shop"),
+            ("key_", ""),
+            ("key_1st", "true"),
+            ("key_p", "0.5"),
+        ]
+    ]

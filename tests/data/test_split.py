@@ -1,0 +1,167 @@
+"""Payloads cut and joined: nothing lost, order kept, every part whole in itself."""
+
+from typing import Any
+
+import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
+
+from airis.data import Batch, Origin, Signal, join
+from airis.data.malformed import MalformedPayload
+from airis.proto.wire import length_delimited
+
+
+def traces() -> ExportTraceServiceRequest:
+    """Seven spans: three in two scopes of one resource, four in another resource."""
+    request = ExportTraceServiceRequest()
+    for resource, scopes in (("r1", (("s1", 2), ("s2", 1))), ("r2", (("s3", 4),))):
+        owner = request.resource_spans.add(schema_url=f"https://{resource}")
+        owner.resource.attributes.add(key="name").value.string_value = resource
+        for scope, count in scopes:
+            scoped = owner.scope_spans.add(schema_url=f"https://{scope}")
+            scoped.scope.name = scope
+            scoped.spans.extend(Span(name=f"{scope}-{number}") for number in range(count))
+    return request
+
+
+def metrics() -> ExportMetricsServiceRequest:
+    """Six points of three metrics."""
+    request = ExportMetricsServiceRequest()
+    scoped = request.resource_metrics.add().scope_metrics.add()
+    gauge = scoped.metrics.add(name="gauge", unit="s")
+    total = scoped.metrics.add(name="total", description="d")
+    total.sum.is_monotonic = True
+    total.sum.aggregation_temporality = 2  # type: ignore[assignment]
+    for number in range(3):
+        gauge.gauge.data_points.add(as_int=number)
+        total.sum.data_points.add(as_int=10 + number)
+    scoped.metrics.add(name="empty").summary.SetInParent()
+    return request
+
+
+def logs() -> ExportLogsServiceRequest:
+    """Three log records."""
+    request = ExportLogsServiceRequest()
+    scoped = request.resource_logs.add().scope_logs.add()
+    for number in range(3):
+        scoped.log_records.add(severity_text=str(number))
+    return request
+
+
+def flat(signal: str, payload: bytes) -> list[Any]:
+    """Every item with all that owns it."""
+    if signal == "traces":
+        return [
+            (owner.resource, owner.schema_url, scoped.scope, scoped.schema_url, span)
+            for owner in ExportTraceServiceRequest.FromString(payload).resource_spans
+            for scoped in owner.scope_spans
+            for span in scoped.spans
+        ]
+    if signal == "logs":
+        return [
+            record
+            for owner in ExportLogsServiceRequest.FromString(payload).resource_logs
+            for scoped in owner.scope_logs
+            for record in scoped.log_records
+        ]
+    return [
+        (metric.name, metric.unit, metric.description, metric.sum.is_monotonic, kind, point)
+        for owner in ExportMetricsServiceRequest.FromString(payload).resource_metrics
+        for scoped in owner.scope_metrics
+        for metric in scoped.metrics
+        for kind in [metric.WhichOneof("data")]
+        for point in getattr(metric, kind).data_points
+    ]
+
+
+REQUESTS = {"traces": traces(), "metrics": metrics(), "logs": logs()}
+
+
+@pytest.mark.parametrize("max_items", [1, 2, 3, 4, 6])
+@pytest.mark.parametrize("signal", REQUESTS)
+def test_parts_have_all_items_in_order_with_their_owners(kernels, signal, max_items):
+    payload = REQUESTS[signal].SerializeToString()
+    total = kernels.count_items(signal, payload)
+
+    parts = kernels.split(signal, payload, max_items)
+
+    counts = [kernels.count_items(signal, part) for part in parts]
+    assert sum(counts) == total
+    assert counts == [max_items] * (total // max_items) + ([total % max_items] if total % max_items else [])
+    assert [item for part in parts for item in flat(signal, part)] == flat(signal, payload)
+
+
+@pytest.mark.parametrize("max_items", [7, 8, 1 << 40])
+def test_a_payload_that_is_small_enough_is_the_same_object(kernels, max_items):
+    payload = traces().SerializeToString()
+
+    [part] = kernels.split("traces", payload, max_items)
+
+    assert part is payload
+
+
+def test_what_is_not_known_is_repeated_with_the_owner_and_kept_with_the_item(kernels):
+    unknown = length_delimited(99, b"\xff")
+    scope = ScopeSpans(spans=[Span(name="a"), Span(name="b")]).SerializeToString()
+    owner = ResourceSpans(schema_url="u").SerializeToString() + unknown + length_delimited(2, scope)
+    payload = length_delimited(1, owner) + unknown
+
+    first, second = kernels.split("traces", payload, 1)
+
+    assert (first.count(unknown), second.count(unknown)) == (2, 2)
+    assert b"".join(part for part in (first, second)).count(b"\x2a\x01a") == 1
+
+
+def test_owners_without_items_are_kept_once(kernels):
+    request = traces()
+    request.resource_spans.insert(1, ResourceSpans(schema_url="https://empty"))
+    payload = request.SerializeToString()
+
+    parts = kernels.split("traces", payload, 2)
+
+    assert b"".join(parts).count(b"https://empty") == 1
+    assert [item for part in parts for item in flat("traces", part)] == flat("traces", payload)
+
+
+def test_points_that_another_kind_of_data_replaced_do_not_come_back(kernels):
+    metric = b"".join(length_delimited(number, length_delimited(1, b"") * 2) for number in (5, 7))
+    payload = length_delimited(1, length_delimited(2, length_delimited(2, metric)))
+
+    parts = kernels.split("metrics", payload, 1)
+
+    assert [kernels.count_items("metrics", part) for part in parts] == [1, 1]
+    assert all(b"\x2a" not in part for part in parts)
+
+
+@pytest.mark.parametrize("max_items", [0, -1])
+def test_parts_of_nothing_are_refused(kernels, max_items):
+    with pytest.raises(ValueError, match="max_items must be at least 1"):
+        kernels.split("traces", b"", max_items)
+
+
+def test_a_malformed_payload_is_refused(kernels):
+    with pytest.raises(MalformedPayload):
+        kernels.split("traces", b"\x0a\x05", 1)
+
+
+def test_joining_batches_is_joining_bytes(kernels):
+    origin = Origin(receiver="otlp", tenant="t")
+    batches = [
+        Batch(Signal.TRACES, payload, kernels.count_items("traces", payload), origin, arrived)
+        for arrived, payload in enumerate(kernels.split("traces", traces().SerializeToString(), 3), start=5)
+    ]
+
+    joined = join(reversed(batches))
+
+    assert joined.payload == b"".join(batch.payload for batch in reversed(batches))
+    assert joined.items == 7 == kernels.validate("traces", joined.payload)[1]
+    assert (joined.origin, joined.arrived_unix_nano) == (origin, 5)
+    assert joined.id not in {batch.id for batch in batches}
+    assert join(batches[:1]) is batches[0]
+
+
+def test_batches_of_different_signals_are_not_joined():
+    with pytest.raises(ValueError, match="different signals"):
+        join([Batch(Signal.TRACES, b"", 0), Batch(Signal.LOGS, b"", 0)])
