@@ -1,1 +1,1 @@
-"""TODO."""
+"""Answering questions over HTTP: SQL, and what a failed query says of why."""

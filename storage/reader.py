@@ -11,6 +11,9 @@ from typing import Any, Protocol
 from airis.data.layout import TABLES
 from airis.storage import otlp_rows
 
+_MOST_IDS = 500
+"""Trace ids in one query."""
+
 
 class ReaderClient(Protocol):
     """What reading needs of a store client."""
@@ -201,7 +204,9 @@ async def find_traces(
     if not found:
         return []
     # Two queries: only a constant list of ids is looked up in the projection by trace id.
-    rows = await client.rows(
+    rows = await _rows_of(
+        client,
+        [row["trace_id"] for row in found],
         """
         SELECT TraceId AS trace_id,
             argMin((ServiceName, SpanName), (ParentSpanId != '', Timestamp)) AS root,
@@ -210,10 +215,10 @@ async def find_traces(
             count() AS spans, countIf(StatusCode = 'Error') AS errors,
             arraySort(groupUniqArray(ServiceName)) AS services
         FROM otel_traces WHERE TraceId IN {ids:Array(String)}
-        GROUP BY TraceId ORDER BY start DESC, TraceId
+        GROUP BY TraceId
         """,
-        parameters={"ids": "[" + ",".join(f"'{row['trace_id']}'" for row in found) + "]"},
     )
+    rows.sort(key=lambda row: (-int(row["start"]), row["trace_id"]))
     return [
         TraceSummary(
             trace_id=row["trace_id"],
@@ -227,6 +232,17 @@ async def find_traces(
         )
         for row in rows
     ]
+
+
+async def trace_ids(client: ReaderClient, prefix: str, *, limit: int = 10) -> list[str]:
+    """The ids that begin so, in order, at most ``limit``; the prefix is hex in any case."""
+    rows = await client.rows(
+        "SELECT DISTINCT TraceId AS trace_id FROM otel_traces"
+        # "g" comes after every hex digit; a range is looked up, a pattern is not.
+        " WHERE TraceId >= {first:String} AND TraceId < {end:String} ORDER BY trace_id LIMIT {limit:UInt64}",
+        parameters={"first": prefix.lower(), "end": f"{prefix.lower()}g", "limit": limit},
+    )
+    return [row["trace_id"] for row in rows]
 
 
 async def trace_spans(client: ReaderClient, trace_id: str) -> list[StoredSpan]:
@@ -252,21 +268,34 @@ async def trace_spans(client: ReaderClient, trace_id: str) -> list[StoredSpan]:
                 )
             ),
         )
-        for row in await _span_rows(client, trace_id)
+        for row in await _span_rows(client, [trace_id])
     ]
 
 
 async def trace_request(client: ReaderClient, trace_id: str) -> bytes:
     """A trace as an ExportTraceServiceRequest, spans by start; empty when the trace is not there."""
-    return otlp_rows.traces(await _span_rows(client, trace_id)).SerializeToString()
+    return await traces_request(client, [trace_id])
 
 
-async def _span_rows(client: ReaderClient, trace_id: str) -> list[dict[str, Any]]:
-    return await client.rows(
+async def traces_request(client: ReaderClient, ids: Sequence[str]) -> bytes:
+    """Several traces as one ExportTraceServiceRequest, spans by start; empty when none of them is there."""
+    return otlp_rows.traces(await _span_rows(client, ids)).SerializeToString()
+
+
+async def _span_rows(client: ReaderClient, ids: Sequence[str]) -> list[dict[str, Any]]:
+    rows = await _rows_of(
+        client,
+        [trace_id.lower() for trace_id in ids],
         f"SELECT {otlp_rows.SPAN_COLUMNS}, ServiceName AS service FROM otel_traces"
-        " WHERE TraceId = {trace_id:String} ORDER BY Timestamp, _part, _part_offset",
-        parameters={"trace_id": trace_id.lower()},
+        " WHERE TraceId IN {ids:Array(String)} ORDER BY Timestamp, _part, _part_offset",
     )
+    return sorted(rows, key=lambda row: int(row["time"]))
+
+
+async def _rows_of(client: ReaderClient, ids: Sequence[str], sql: str) -> list[dict[str, Any]]:
+    """The rows of all the ids, asked for in parts: parameters stand in the URL, which may not be long."""
+    parts = [ids[start : start + _MOST_IDS] for start in range(0, len(ids), _MOST_IDS)]
+    return [row for part in parts for row in await client.rows(sql, parameters={"ids": _texts(part)})]
 
 
 async def find_logs(
@@ -402,13 +431,13 @@ async def metric_points(
 ) -> list[MetricSeries]:
     """The series of a metric in Prometheus or OpenTelemetry spelling, at most ``limit``, each with its points.
 
-    Of the points within a step the last is given. Points without a value (stale markers) are left out.
+    Of the points within a step the last is given, of a series with delta temporality their sum. Points without a
+    value (stale markers) are left out.
     """
     where = _Where()
     where.add("(metric = {%s:String} OR otel_name = {%s:String})", name, name)
     where.equals("service", service)
-    for key, value in (labels or {}).items():
-        where.add("labels[{%s:String}] = {%s:String}", key, value)
+    where.labels(labels)
     found = await client.rows(
         f"""
         SELECT id, metric, kind, unit, temporality, monotonic, labels FROM metric_series
@@ -421,24 +450,30 @@ async def metric_points(
     times = _Where()
     times.one_of("metric", sorted({row["metric"] for row in found}))
     times.within("ts", since, until)
-    in_step = f"""
-        WHERE {times.sql} AND id IN {{ids:Array(UInt64)}}
-        GROUP BY id, intDiv(toUnixTimestamp64Nano(ts), {{step:Int64}})"""
+
+    def in_step(number: str, table: str) -> str:
+        present = f"NOT isNaN({number})"
+        return f"""
+            SELECT id, toUnixTimestamp64Nano(max(ts)) AS time,
+                if(id IN {{deltas:Array(UInt64)}} AND countIf({present}) > 0,
+                    sumIf({number}, {present}), argMax({number}, ts)) AS value
+            FROM {table} WHERE {times.sql} AND id IN {{ids:Array(UInt64)}}
+            GROUP BY id, intDiv(toUnixTimestamp64Nano(ts), {{step:Int64}})"""
+
     rows = await client.rows(
         f"""
         SELECT id, arraySort(groupArray((time, value))) AS points FROM
         (
-            SELECT id, toUnixTimestamp64Nano(max(ts)) AS time, argMax(value, ts) AS value FROM metric_samples {in_step}
-            UNION ALL
-            SELECT id, toUnixTimestamp64Nano(max(ts)), toFloat64(argMax(count, ts)) FROM metric_histograms {in_step}
-            UNION ALL
-            SELECT id, toUnixTimestamp64Nano(max(ts)), toFloat64(argMax(count, ts)) FROM metric_summaries {in_step}
+            {in_step("value", "metric_samples")}
+            UNION ALL {in_step("toFloat64(count)", "metric_histograms")}
+            UNION ALL {in_step("toFloat64(count)", "metric_summaries")}
         )
         WHERE reinterpretAsUInt64(value) NOT IN (0x7ff0000000000002, 0x7ff0000000000003) GROUP BY id
         """,
         parameters={
             **times.parameters,
-            "ids": "[" + ",".join(str(int(row["id"])) for row in found) + "]",
+            "ids": _ids(found),
+            "deltas": _ids([row for row in found if row["temporality"] == "delta"]),
             "step": step_nano,
         },
     )
@@ -467,6 +502,7 @@ async def metrics_request(
     *,
     name: str = "",
     service: str = "",
+    labels: Mapping[str, str] | None = None,
     since: int = 0,
     until: int | None = None,
     limit: int = 100_000,
@@ -480,6 +516,7 @@ async def metrics_request(
     if name:
         of_series.add("(metric = {%s:String} OR otel_name = {%s:String})", name, name)
     of_series.equals("service", service)
+    of_series.labels(labels)
 
     async def points(columns: str, table: str, time: str = "ts") -> list[dict[str, Any]]:
         where = _Where(prefix="t")
@@ -567,6 +604,21 @@ class _Where:
         for key, value in (attributes or {}).items():
             item = f"{key}={value}"
             self.add(f"(has({items}, {{%s:String}}) OR has(ResourceAttributeItems, {{%s:String}}))", item, item)
+
+    def labels(self, labels: Mapping[str, str] | None) -> None:
+        """A series has each of the labels."""
+        for key, value in (labels or {}).items():
+            self.add("labels[{%s:String}] = {%s:String}", key, value)
+
+
+def _texts(values: Sequence[str]) -> str:
+    """The value of a parameter of type Array(String); the client escapes backslashes, once for all levels."""
+    return "[" + ",".join("'" + value.replace("'", "''") + "'" for value in values) + "]"
+
+
+def _ids(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Their ids as the value of a parameter of type Array(UInt64)."""
+    return "[" + ",".join(str(int(row["id"])) for row in rows) + "]"
 
 
 def _like_literal(text: str) -> str:

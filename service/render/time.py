@@ -6,17 +6,30 @@ from typing import Annotated
 
 import typer
 
-from airis.component.config import parse_duration
+LastOption = Annotated[
+    str, typer.Option("--last", metavar="DURATION", help="How far to look back, such as 15m, 2h or 7d.")
+]
 
-LastOption = Annotated[str, typer.Option("--last", help="How far to look back, such as 15m, 2h or 7d.")]
+
+def seconds(text: str, option: str) -> float:
+    """A duration that was given as an option, in seconds; a wrong one ends the command with a word about it."""
+    from airis.component.config import parse_duration  # imports pydantic
+
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
 
 
 def since_nano(last: str) -> int:
-    """Unix nanoseconds of so long ago; a wrong duration ends the command with a word about it."""
-    try:
-        return time.time_ns() - int(parse_duration(last) * 1e9)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--last") from None
+    """Unix nanoseconds of so long ago, which is what ``--last`` says."""
+    return max(0, time.time_ns() - int(seconds(last, "--last") * 1e9))
+
+
+def iso(unix_nano: int) -> str:
+    """UTC with all nanoseconds: ``2026-01-02T03:04:05.000000006Z``."""
+    whole, nano = divmod(unix_nano, 1_000_000_000)
+    return f"{datetime.fromtimestamp(whole, UTC):%Y-%m-%dT%H:%M:%S}.{nano:09d}Z"
 
 
 def moment(unix_nano: int) -> str:

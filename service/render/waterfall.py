@@ -7,7 +7,7 @@ from itertools import cycle
 
 from rich.text import Text
 
-from airis.service.render.rows import printable
+from airis.service.render.rows import one_line, printable
 from airis.service.render.time import moment, span_of_time
 from airis.storage.reader import StoredSpan
 
@@ -64,9 +64,9 @@ def waterfall(spans: Sequence[StoredSpan], width: int) -> Iterator[Text]:
     placed = place(spans)
     title = Text(f"{spans[0].trace_id}  {moment(start)}  {span_of_time(end - start)}  {len(spans)} spans  ")
     for service, color in colors.items():
-        title.append(f"■ {printable(service)}  ", style=color)
+        title.append(f"■ {one_line(service)}  ", style=color)
     yield title
-    names = [f"{p.lines}{printable(p.span.service)}: {printable(p.span.name)}" for p in placed]
+    names = [f"{p.lines}{one_line(p.span.service)}: {one_line(p.span.name)}" for p in placed]
     name_width = min(max(max(map(len, names)), _LEAST_NAME), max(width - _LEAST_BAR - 12, _LEAST_NAME))
     bar_width = max(width - name_width - 12, _LEAST_BAR)
     for name, place_ in zip(names, placed, strict=True):
@@ -90,10 +90,11 @@ def _troubles(span: StoredSpan) -> Iterator[Text]:
     """What a failed span says of why."""
     if span.status != "Error":
         return
-    heading = f"\n✗ {printable(span.service)}: {printable(span.name)}"
-    yield Text(f"{heading}: {printable(span.status_message)}" if span.status_message else heading, style="red")
+    heading = f"\n✗ {one_line(span.service)}: {one_line(span.name)}"
+    said = printable(span.status_message).replace("\n", "\n    ")
+    yield Text(f"{heading}: {said}" if said else heading, style="red")
     for event in span.events:
         said = event.attributes.get("exception.message", "")
         kind = event.attributes.get("exception.type", "")
-        words = " ".join(printable(part) for part in (event.name, kind, said) if part)
+        words = " ".join(one_line(part) for part in (event.name, kind, said) if part)
         yield Text(f"  {moment(event.time_unix_nano)}  {words}")

@@ -670,9 +670,9 @@ def test_a_batch_has_a_view():
 
 @pytest.mark.parametrize("count", [255, 256, 65_535, 65_536])
 def test_many_different_texts_widen_the_indexes(kernels, count):
-    names = [f"n{number}" for number in range(count)]
-    payload = traces(*(Span(name=name) for name in names))
+    texts = [f"n{number}" for number in range(count)]
+    payload = logs(*(LogRecord(severity_text=text) for text in texts))
 
-    block = kernels.scan("traces", payload).native(ARRIVED, kernels.SeriesIndex()).tables["otel_traces"]
+    block = kernels.scan("logs", payload).native(ARRIVED, kernels.SeriesIndex()).tables["otel_logs"]
 
-    assert read_blocks(block)["SpanName"] == names
+    assert read_blocks(block)["SeverityText"] == texts

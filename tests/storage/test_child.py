@@ -200,7 +200,7 @@ def test_explains_why_it_does_not_start(start: Start, tmp_path: Path) -> None:
         word, facts = store.report()
         assert (word, store.process.wait(10)) == ("failed", 1)
         assert store.process.stderr
-        assert store.process.stderr.read().decode() == f"airis store: {facts['reason']}\n"
+        assert store.process.stderr.read().decode().endswith(f"airis store: {facts['reason']}\n")
         return facts["option"], facts["reason"]
 
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -209,8 +209,10 @@ def test_explains_why_it_does_not_start(start: Start, tmp_path: Path) -> None:
     assert (option, "the port is taken" in reason) == ("listen", True)
     assert failure("--listen", "nonsense")[0] == "listen"
 
-    (tmp_path / "data" / "metadata").write_text("no directory")
-    assert failure()[0] == "data_dir"
+    (tmp_path / "data" / "status").unlink(missing_ok=True)
+    (tmp_path / "data" / "status").mkdir()
+    option, reason = failure()
+    assert (option, "the engine cannot open" in reason) == ("data_dir", True)
 
     (tmp_path / "data").rename(tmp_path / "elsewhere")
     (tmp_path / "data").write_text("no directory")
