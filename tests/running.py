@@ -6,9 +6,13 @@ import signal
 import subprocess
 import sys
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
 
 PORTS_OF_ITS_OWN = """
 receivers:
@@ -36,6 +40,15 @@ AIRIS = Path(sys.executable).with_name("airis")
 PATIENCE_S = 60
 
 
+def get(url: str) -> tuple[int, str]:
+    """Status and body of the answer."""
+    try:
+        with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as refused:
+        return refused.code, refused.read().decode()
+
+
 class Airis:
     """One instance. What it logs is kept, so that a failing test shows it."""
 
@@ -43,18 +56,27 @@ class Airis:
         self.data_dir = folder / "data"
         self.config = folder / "airis.yaml"
         self.config.write_text(configuration)
+        self.command = [AIRIS, "run", "--config", self.config, "--data-dir", self.data_dir]
         self.environment = {**os.environ, "PYTHONSAFEPATH": "1", "NO_COLOR": "1", **environment}
         self.log: list[dict[str, Any]] = []
         self.process: subprocess.Popen[str] | None = None
         self._logged = threading.Condition()
 
     def start(self) -> "Airis":
-        """Return when it is ready, or fail with what it said."""
-        command = [AIRIS, "run", "--config", self.config, "--data-dir", self.data_dir]
-        self.process = subprocess.Popen(command, env=self.environment, stderr=subprocess.PIPE, text=True)
-        threading.Thread(target=self._read_log, args=(self.process,), daemon=True).start()
+        """Return when it is ready, or fail with what it said. An instance that ended can be started again."""
+        self.log = []
+        self.process = subprocess.Popen(self.command, env=self.environment, stderr=subprocess.PIPE, text=True)
+        threading.Thread(target=self._read_log, args=(self.process, self.log), daemon=True).start()
         self.until("ready")
         return self
+
+    def fail_to_start(self) -> tuple[int, str]:
+        """Exit code of a start that comes to nothing, and what it said on stderr."""
+        done = subprocess.run(
+            self.command, env=self.environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+        )
+        assert done.stdout == ""
+        return done.returncode, done.stderr
 
     def until(self, event: str, times: int = 1) -> dict[str, Any]:
         """Wait for a line of its log; gives it."""
@@ -84,6 +106,36 @@ class Airis:
         """URL of OTLP over HTTP."""
         return str(self.instance["endpoints"]["OTLP HTTP"])
 
+    @property
+    def health(self) -> str:
+        """URL of the health check."""
+        return str(self.instance["endpoints"]["health"])
+
+    @property
+    def api(self) -> str:
+        """URL of the query API."""
+        return str(self.instance["endpoints"]["query API"])
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self.process is not None
+        return self.process.pid
+
+    @property
+    def store_pid(self) -> int:
+        """The process id of its store."""
+        told = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,command="], capture_output=True, text=True, check=True)
+        lines = [line.split(maxsplit=2) for line in told.stdout.splitlines()]
+        (store,) = (int(pid) for pid, parent, command in lines if int(parent) == self.pid and " store " in command)
+        return store
+
+    def counted(self, name: str) -> float:
+        """The sum of one of its own counters over components and attributes."""
+        _, text = get(f"http://{self.instance['metrics_address']}/metrics")
+        samples = [s for family in text_string_to_metric_families(text) for s in family.samples]
+        return sum(s.value for s in samples if s.name == f"{name}_total")
+
     def run(self, *words: str, expect: int = 0, **options: Any) -> str:
         """What another airis command on its data directory prints."""
         command = [AIRIS, *words, "--data-dir", self.data_dir]
@@ -109,7 +161,7 @@ class Airis:
             self.process.kill()
             self.process.wait()
 
-    def _read_log(self, process: "subprocess.Popen[str]") -> None:
+    def _read_log(self, process: "subprocess.Popen[str]", log: list[dict[str, Any]]) -> None:
         assert process.stderr is not None
         for line in process.stderr:
             try:
@@ -117,8 +169,8 @@ class Airis:
             except ValueError:
                 told = {"event": line.rstrip()}
             with self._logged:
-                self.log.append(told)
+                log.append(told)
                 self._logged.notify_all()
         with self._logged:
-            self.log.append({"event": "ended"})
+            log.append({"event": "ended"})
             self._logged.notify_all()
