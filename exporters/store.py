@@ -86,12 +86,7 @@ class StoreExporter(Exporter[StoreExporterConfig]):
         loop = asyncio.get_running_loop()
         try:
             blocks = await loop.run_in_executor(
-                self._encoder,
-                kernels.encode_native,
-                joined.signal,
-                joined.payload,
-                joined.arrived_unix_nano,
-                self.series,
+                self._encoder, lambda: joined.view().native(joined.arrived_unix_nano, self.series)
             )
         except kernels.MalformedPayload as error:
             raise Permanent(str(error)) from error

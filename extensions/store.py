@@ -76,7 +76,10 @@ class StoreConfig(Config):
         description="host:port at which ClickHouse clients can read the embedded engine, such as 127.0.0.1:8123; "
         "empty: nowhere.",
     )
-    allow_writes: bool = Field(default=False, description="Let clients at `listen` change data, too.")
+    allow_writes: bool = Field(
+        default=False,
+        description="Let clients at `listen` change data, too; SQL that writes can also reach the files of this user.",
+    )
     query_limits: QueryLimitsConfig = Field(default=QueryLimitsConfig(), description="What one reading query may take.")
 
     @field_validator("endpoint")

@@ -1,6 +1,7 @@
 """airis's own log on stderr: one readable line per event on a terminal, or JSON."""
 
 import logging
+import os
 import sys
 from collections.abc import MutableMapping
 from typing import Any
@@ -24,7 +25,9 @@ def configure_logs(config: LogsTelemetryConfig) -> None:
     if config.encoding == "json":
         render: Any = structlog.processors.JSONRenderer()
     else:
-        render = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=28)
+        render = structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty() and not os.environ.get("NO_COLOR"), pad_event_to=28
+        )
     structlog.configure(
         processors=[*shared, *([_escape_controls] if config.encoding == "console" else []), render],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[config.level]),

@@ -7,7 +7,9 @@ from types import ModuleType
 
 import pytest
 
-from .running import Airis
+from .engine import Engine
+from .running import Airis, built_in_configuration
+from .storage.store_process import starting
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -34,6 +36,16 @@ def golden(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
     return compare
 
 
+@pytest.fixture(scope="session")
+def builtin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airis]:
+    """A running airis with the built-in configuration, but for its ports."""
+    airis = Airis(tmp_path_factory.mktemp("builtin"), built_in_configuration())
+    try:
+        yield airis.start()
+    finally:
+        airis.end()
+
+
 @pytest.fixture
 def start_airis(tmp_path: Path) -> Iterator[Callable[..., Airis]]:
     """Start a whole airis in the test's folder; with a configuration, or the built-in one on free ports."""
@@ -47,3 +59,13 @@ def start_airis(tmp_path: Path) -> Iterator[Callable[..., Airis]]:
     yield start
     for airis in started:
         airis.end()
+
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """A store process that all tests of its tables share."""
+    with starting(tmp_path_factory.mktemp("engine")) as start:
+        process = start()
+        word, facts = process.report()
+        assert word == "ready", facts
+        yield Engine(process)

@@ -121,7 +121,7 @@ async def _play(
             if math.isfinite(incident_after_s):
                 begins = reached + int(incident_after_s * SECONDS)
                 shop.plan_incident(Incident(begins, begins + INCIDENT_S * SECONDS))
-            await play.run(duration_s, Announcer(shop, typer.echo))
+            await play.run(duration_s, Announcer(shop, _tell))
             if watch:
                 watch.cancel()
             return play
@@ -148,6 +148,11 @@ async def _back_fill(play: "Play", start_unix_nano: int) -> int:
         return await play.back_fill(start_unix_nano, lambda share: progress.update(task, completed=share))
 
 
+def _tell(text: str) -> None:
+    """Print at once, into a file or pipe as well."""
+    print(text, flush=True)
+
+
 class Announcer:
     """Says once what to look at, and when the incident begins and ends; called with the time after each step."""
 
@@ -164,10 +169,9 @@ class Announcer:
             self._welcomed = True
             self._tell(LOOK_AT.format(trace_id=shop.notable_trace_id.hex()))
             if incident and now_unix_nano < incident.begins_unix_nano:
-                minutes = (incident.begins_unix_nano - now_unix_nano) / 60e9
-                self._tell(
-                    f"{at}  All is well. In {minutes:.0f} minutes something will go wrong. Ctrl-C ends the demo.\n"
-                )
+                seconds = (incident.begins_unix_nano - now_unix_nano) / 1e9
+                soon = f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.0f} minutes"
+                self._tell(f"{at}  All is well. In {soon} something will go wrong. Ctrl-C ends the demo.\n")
         if incident and not self._begun and now_unix_nano >= incident.begins_unix_nano:
             self._begun = True
             self._tell(INCIDENT_BEGINS.format(at=at))

@@ -1,5 +1,6 @@
 """``airis run``: the service in the foreground."""
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,8 @@ def run_service(config: Path | None, data_dir: Path | None) -> None:
 
     configuration = load_or_exit(config)
     configure_logs(configuration.telemetry.logs)
+    # gRPC's handlers are for a child that goes on without exec; at the start of the store they only write to stderr.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
     async def serve() -> bool:
         service = Service(configuration, data_directory(data_dir))
@@ -69,12 +72,14 @@ def _welcome(service: "Service") -> None:
     """On a terminal, say where data goes in and how to see it."""
     if not sys.stderr.isatty():
         return
-    lines = [f"  {name:<12} {address}" for name, address in service.endpoints().items()]
-    typer.echo("\n".join(["", "airis is ready.", *lines, "", _HINT]), err=True)
+    endpoints = service.endpoints()
+    lines = [f"  {name:<12} {address}" for name, address in endpoints.items()]
+    hint = _HINT.format(endpoint=endpoints.get("OTLP gRPC", "127.0.0.1:4317"))
+    typer.echo("\n".join(["", "airis is ready.", *lines, "", hint]), err=True)
 
 
 _HINT = """\
-  Send it telemetry:  OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4317 your-program
+  Send it telemetry:  OTEL_EXPORTER_OTLP_ENDPOINT=http://{endpoint} your-program
   Or made-up data:    airis demo
   Then look:          airis services, airis traces, airis logs, airis metrics
 """

@@ -62,10 +62,15 @@ def waterfall(spans: Sequence[StoredSpan], width: int) -> Iterator[Text]:
     whole = max(end - start, 1)
     colors = dict(zip(dict.fromkeys(span.service for span in spans), cycle(_COLORS), strict=False))
     placed = place(spans)
-    title = Text(f"{spans[0].trace_id}  {moment(start)}  {span_of_time(end - start)}  {len(spans)} spans  ")
+    yield Text(f"{spans[0].trace_id}  {moment(start)}  {span_of_time(end - start)}  {len(spans)} spans")
+    legend = Text()
     for service, color in colors.items():
-        title.append(f"■ {one_line(service)}  ", style=color)
-    yield title
+        name = f"■ {one_line(service)}  "
+        if legend and len(legend) + len(name) > width:
+            yield legend
+            legend = Text()
+        legend.append(name, style=color)
+    yield legend
     names = [f"{p.lines}{one_line(p.span.service)}: {one_line(p.span.name)}" for p in placed]
     name_width = min(max(max(map(len, names)), _LEAST_NAME), max(width - _LEAST_BAR - 12, _LEAST_NAME))
     bar_width = max(width - name_width - 12, _LEAST_BAR)

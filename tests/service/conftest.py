@@ -3,13 +3,12 @@
 import asyncio
 import importlib
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import chdb
 import orjson
 import pytest
 from click.testing import Result
@@ -18,11 +17,9 @@ from typer.testing import CliRunner
 from airis.data.kernels import from_json
 from airis.service import access, cli
 from airis.storage import Address, Store
-from airis.storage.client import _error
 from airis.storage.schema import Retention, Schema, migrate
-from airis.storage.statement import parse
 
-from ..engine import Engine, the_engine
+from ..engine import Engine
 
 DATABASE = "airis_commands"
 SECOND = 1_000_000_000
@@ -31,58 +28,10 @@ TRACE = "5b8efff798038103d269b633813fc60c"
 OTHER_TRACE = "5b8efff000000000000000000000000a"
 
 
-class EngineAnswer:
-    """A result that is there."""
-
-    def __init__(self, body: bytes, output_format: str) -> None:
-        self.headers = {"x-clickhouse-format": output_format}
-        self._body = body
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        for start in range(0, len(self._body), 1000):
-            yield self._body[start : start + 1000]
-
-
-class EngineStore(Store):
-    """The store client on an engine in the process; a connection for each query, as the store process does it."""
-
-    def __init__(self, engine: Engine, database: str = DATABASE) -> None:
-        super().__init__(Address(), database)
-        self.engine = engine
-
-    @asynccontextmanager
-    async def query(
-        self,
-        sql: str,
-        *,
-        output_format: str,
-        parameters: Mapping[str, Any] | None = None,
-        settings: Mapping[str, str] | None = None,
-    ) -> Any:
-        connection = chdb.connect(self.engine.directory)
-        try:
-            connection.query(f"USE {self.database}")
-            for name, value in {**(settings or {}), "readonly": "1"}.items():
-                connection.query(f"SET {name} = '{value}'")
-            escaped = {name: self.engine.escaped(value) for name, value in (parameters or {}).items()}
-            body = bytes(connection.query(sql, output_format, params=escaped).bytes())
-        except RuntimeError as error:
-            raise _error(str(error)) from error
-        finally:
-            connection.close()
-        yield EngineAnswer(body, parse(sql.encode()).format or output_format)
-
-    async def rows(self, sql: str, *, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-        async with self.query(sql, output_format="JSONEachRow", parameters=parameters) as answer:
-            body = b"".join([chunk async for chunk in answer.chunks()])
-        return [orjson.loads(line) for line in body.splitlines()]
-
-
 @dataclass
 class CommandLine:
-    """The command line over a store."""
+    """The command line over the store."""
 
-    store: EngineStore
     data_dir: Path
 
     def __call__(self, *words: str, stdin: str | None = None) -> Result:
@@ -100,10 +49,10 @@ def insert(engine: Engine, signal: str, body: object, database: str = DATABASE) 
     payload = from_json(signal, orjson.dumps(body))
     reference = importlib.import_module("airis.data.reference")
     blocks = reference.scan(signal, payload).native(NOW, reference.SeriesIndex())
-    engine.query(f"USE {database}")
+    engine.use(database)
     for table, block in blocks.tables.items():
         engine.insert(table, block)
-    engine.query("USE default")
+    engine.use("default")
     return payload
 
 
@@ -160,8 +109,8 @@ SENT: Mapping[str, dict[str, Any]] = {
     },
     "logs": records(
         "cart",
-        record(300, "Added 3 items", severityNumber=9, severityText="INFO", attributes=attributes(user_id=7)),
-        record(200, "Out of stock", severityNumber=17, traceId=TRACE, spanId="00000000000000b1"),
+        record(2400, "Added 3 items", severityNumber=9, severityText="INFO", attributes=attributes(user_id=7)),
+        record(1800, "Out of stock", severityNumber=17, traceId=TRACE, spanId="00000000000000b1"),
         record(100, "two\nlines \x1b]0;evil\x07", severityNumber=13),
     ),
     "metrics": {
@@ -206,9 +155,9 @@ SENT: Mapping[str, dict[str, Any]] = {
 
 
 @pytest.fixture(scope="session")
-def sent(tmp_path_factory: pytest.TempPathFactory) -> tuple[Engine, Mapping[str, bytes]]:
+def sent(engine: Engine) -> tuple[Engine, Mapping[str, bytes]]:
     """The engine with the sample in it, and the sample in protobuf."""
-    engine = the_engine(tmp_path_factory)
+    engine.use("default")
     asyncio.run(migrate(engine, Schema(DATABASE, Retention(0, 0, 0))))
     return engine, {signal: insert(engine, signal, body) for signal, body in SENT.items()}
 
@@ -216,27 +165,31 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> tuple[Engine, Mapping[str,
 @pytest.fixture
 def airis(sent: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
     """The command line over the sample, 120 columns wide and without colours."""
-    store = EngineStore(sent[0])
+    address = Address(socket=str(sent[0].process.socket))
 
     @asynccontextmanager
-    async def open_store(_config: Path | None, _data_dir: Path) -> AsyncIterator[Store]:
+    async def open_store(_config: Path | None, _data_dir: Path) -> AsyncGenerator[Store]:
+        store = Store(address, DATABASE)
         yield store
+        await store.close()
 
     monkeypatch.setattr(access, "open_store", open_store)
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.delenv("AIRIS_CONFIG", raising=False)
-    return CommandLine(store, tmp_path)
+    return CommandLine(tmp_path)
 
 
 @pytest.fixture
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> EngineStore:
+async def empty_store(engine: Engine) -> AsyncIterator[Store]:
     """A store with the tables and nothing in them."""
-    engine = the_engine(tmp_path_factory)
     database = f"{DATABASE}_empty"
+    engine.use("default")
     engine.query(f"DROP DATABASE IF EXISTS {database} SYNC")
-    asyncio.run(migrate(engine, Schema(database, Retention(0, 0, 0))))
-    return EngineStore(engine, database)
+    await migrate(engine, Schema(database, Retention(0, 0, 0)))
+    store = Store(Address(socket=str(engine.process.socket)), database)
+    yield store
+    await store.close()
 
 
 @pytest.fixture

@@ -92,7 +92,7 @@ async def test_says_when_more_arrived_than_it_looks_at():
     assert table.follower.overrun
 
 
-async def test_follows_a_store(empty_store, capsys):
+async def test_follows_a_store(engine, empty_store, capsys):
     """New records are written, a store that is away for a moment is asked again, a refusal ends it."""
     troubles = iter(
         [None, StoreError("cannot be reached"), StoreError("cannot be reached"), None, StoreError("no", 47)]
@@ -111,13 +111,13 @@ async def test_follows_a_store(empty_store, capsys):
         store.rows = answer
         if trouble is None:
             insert(
-                store.engine,
+                engine,
                 "logs",
                 records("shop", record(0, f"late {next(number)}"), record(-1, f"new {next(number)}")),
                 store.database,
             )
 
-    insert(store.engine, "logs", records("shop", record(1, "first")), store.database)
+    insert(engine, "logs", records("shop", record(1, "first")), store.database)
     with pytest.raises(StoreError, match="no"):
         await logs._follow(store, Conditions(), NOW - 60 * SECOND, 10, "table", sleep)
 

@@ -144,10 +144,11 @@ def test_a_trace_as_a_waterfall(airis):
     shown = airis("trace", TRACE, "--format", "table").stdout.splitlines()
 
     assert shown[0].startswith(f"{TRACE}  ")
-    assert shown[0].rstrip().endswith("250 ms  2 spans  ■ shop  ■ cart")
-    assert shown[1].startswith("shop: GET / ")
-    assert shown[2].startswith("└ cart: add\\x1b[31m ")
-    assert shown[4] == "✗ cart: add\\x1b[31m: no stock"
+    assert shown[0].rstrip().endswith("250 ms  2 spans")
+    assert shown[1].split() == ["■", "shop", "■", "cart"]
+    assert shown[2].startswith("shop: GET / ")
+    assert shown[3].startswith("└ cart: add\\x1b[31m ")
+    assert shown[5] == "✗ cart: add\\x1b[31m: no stock"
 
 
 def test_an_unknown_trace_ends_with_1(airis):
@@ -175,7 +176,7 @@ def test_a_beginning_that_several_traces_share_ends_with_1_and_names_them(airis)
         (["--trace", TRACE], ["Out of stock"]),
         (["--service", "shop"], []),
         (["--attr", "user.id=7"], ["Added 3 items"]),
-        (["--last", "150s"], ["two\nlines \x1b]0;evil\x07"]),
+        (["--last", "20m"], ["two\nlines \x1b]0;evil\x07"]),
     ],
     ids=" ".join,
 )

@@ -1,4 +1,4 @@
-"""The service as a user meets it: a process that starts or says why not, is killed, and loses nothing it acknowledged."""
+"""The service as its user meets it: it starts or says why not, ends or is killed, and keeps what it acknowledged."""
 
 import itertools
 import os
@@ -31,7 +31,8 @@ SLOW_BATCHES = PORTS_OF_ITS_OWN.replace("batch: }", "batch: {timeout: 10s, send_
 SPANS = 20
 """In each request of the load."""
 SENDERS = 4
-RETRYABLE = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED}
+RETRYABLE = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.CANCELLED}
+"""OTLP specification, "Failures": a client sends again after these."""
 
 
 def resource(service: str) -> Resource:
@@ -156,6 +157,7 @@ def test_on_a_terminal_it_says_what_to_do(tmp_path: Path) -> None:
         shown = said.decode().replace("\r\n", "\n")
 
         assert "airis is ready." in shown
+        assert "\x1b" not in shown, "NO_COLOR is set"
         for name, address in airis.instance["endpoints"].items():
             assert any(line.split() == [*name.split(), address] for line in shown.splitlines())
         assert f"OTEL_EXPORTER_OTLP_ENDPOINT=http://{airis.grpc} " in shown
@@ -346,14 +348,15 @@ def test_a_killed_store_comes_back_and_every_acknowledged_span_is_there_once(sta
 
     with load(airis) as sending:
         for kill in (1, 2, 3):
-            sending.until(acknowledged=20)
+            sending.until(acknowledged=3 * SENDERS)
             os.kill(airis.store_pid, signal.SIGKILL)
             assert get(airis.health)[0] == 200
             airis.until("store serves again", times=kill)
             sending.until(acknowledged=SENDERS + 1)  # more than those that were on the way
 
     assert set(sending.refusals) <= RETRYABLE
-    assert [line["how"] for line in airis.log if "how" in line] == ["killed by SIGKILL"] * 3
+    ended, again = "store ended, starting it again", "store serves again"
+    assert [line["event"] for line in airis.log] == ["ready", *[ended, again] * 3]
     assert_stored_once(airis, sending)
     assert airis.stop() == 0
 

@@ -142,7 +142,7 @@ async def read(engine: Any, signal: str) -> bytes:
 def open_database(engine: Any, name: str) -> None:
     """Make a database with the store's tables, which keep everything, and use it."""
     asyncio.run(migrate(engine, Schema(name, Retention(0, 0, 0))))
-    engine.query(f"USE {name}")
+    engine.use(name)
 
 
 @pytest.fixture
@@ -153,7 +153,7 @@ def tables(engine: Any) -> Iterator[Any]:
         if row["table"] != "schema_migrations":
             engine.query(f"TRUNCATE TABLE {row['table']} SYNC")
     yield engine
-    engine.query("USE default")
+    engine.use("default")
 
 
 @pytest.fixture
@@ -537,9 +537,9 @@ def stored_shop(engine: Any) -> Any:
 @pytest.fixture
 def shop(stored_shop: Any) -> Iterator[Any]:
     """The engine with the shop's database in use; tests only read it."""
-    stored_shop.query("USE airis_shop")
+    stored_shop.use("airis_shop")
     yield stored_shop
-    stored_shop.query("USE default")
+    stored_shop.use("default")
 
 
 def minute(number: int) -> int:

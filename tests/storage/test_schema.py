@@ -68,11 +68,12 @@ async def test_a_migration_that_was_broken_off_is_finished_by_the_next(engine, d
     await migrate(whole, Schema(database))
 
     for step in range(0, len(whole.commands), 5):
+        engine.use("default")
         engine.query(f"DROP DATABASE {database} SYNC")
         with pytest.raises(ConnectionError):
             await migrate(Recorder(engine, fail_at=step), Schema(database))
         await migrate(engine, Schema(database))
-        engine.query(f"USE {database}")
+        engine.use(database)
         tables = {row["name"] for row in engine.query("SHOW TABLES")}
         assert tables > PUBLIC_TABLES | PUBLIC_VIEWS
         assert engine.query("SELECT count() AS n FROM schema_migrations") == [{"n": 1}]
