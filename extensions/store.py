@@ -13,7 +13,9 @@ from airis.component import Config, Duration, Extension, Host, Secret, StartErro
 from airis.component.listen import is_wildcard, parse_endpoint
 from airis.component.tls import TlsClientConfig
 from airis.storage import Address, Store, StoreError
-from airis.storage.process import StoreLimits, StoreOptions, StoreProcess
+from airis.storage.guard import Limits
+from airis.storage.options import StoreOptions
+from airis.storage.process import StoreProcess
 from airis.storage.schema import Retention, Schema, SchemaTooNew, migrate
 
 DAY_S = 86_400.0
@@ -132,9 +134,10 @@ class StoreConfig(Config):
     def process_options(self, data_dir: Path) -> StoreOptions:
         """How the embedded store is started."""
         asked = self.query_limits
-        limits = StoreLimits(asked.readers, asked.max_execution_time, asked.max_memory_mib * MIB, asked.max_result_rows)
+        limits = Limits(asked.max_execution_time, asked.max_memory_mib * MIB, asked.max_result_rows)
         directory = Path(self.directory).expanduser().absolute() if self.directory else data_dir / DIRECTORY_NAME
-        return StoreOptions(directory, data_dir / SOCKET_NAME, self.listen, self.allow_writes, limits)
+        socket = data_dir / SOCKET_NAME
+        return StoreOptions(directory, socket, self.listen, self.allow_writes, asked.readers, limits)
 
 
 @extension("store")

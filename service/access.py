@@ -44,7 +44,7 @@ async def open_store(config: Path | None, data_dir: Path) -> AsyncGenerator[Stor
     try:
         child = options.process_options(data_dir)
         if not options.endpoint and running is None:
-            if not child.directory.exists():
+            if not child.data_dir.exists():
                 raise StoreUnavailable(f'nothing is stored in {data_dir} yet; start airis with "airis run"')
             process = StoreProcess(child)
             await process.start()

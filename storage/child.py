@@ -18,7 +18,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
@@ -29,11 +28,9 @@ from airis.component.http import HttpServer, HttpServerConfig
 from airis.component.listen import parse_endpoint
 from airis.component.telemetry import Telemetry
 from airis.storage.engine import Engine, EngineError
-from airis.storage.guard import Limits
+from airis.storage.options import StoreOptions
 from airis.storage.server import ClickHouseHttp
 
-LOCK_WAIT_S = 10.0
-"""How long a predecessor may take to end."""
 DRAIN_S = 3.0
 """How long running queries may take once the process is told to end."""
 CLOSE_S = 20.0
@@ -43,20 +40,6 @@ MAX_BODY_BYTES = 256 * 1024 * 1024
 EXIT_FAILED = 1
 EXIT_LOCKED = 3
 _LOCK_POLL_S = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class StoreOptions:
-    """What the store process is started with."""
-
-    data_dir: Path
-    socket: Path
-    listen: str = ""
-    """host:port, read-only unless `allow_writes`; empty for none."""
-    allow_writes: bool = False
-    """Let whoever reaches `listen` write, with all that this process may do: SQL that writes can also name files."""
-    readers: int = 4
-    limits: Limits = field(default_factory=Limits)
 
 
 class Locked(StartError):
@@ -77,7 +60,7 @@ def run(options: StoreOptions) -> int:
     _end_with_stdin()
     os.umask(0o077)
     try:
-        lock = lock_directory(options.data_dir, LOCK_WAIT_S)
+        lock = lock_directory(options.data_dir, options.lock_wait_s)
         try:
             engine = _open(options)
             try:

@@ -3,17 +3,15 @@
 import asyncio
 import os
 import signal
-import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import orjson
 import structlog
 
 from airis.component.errors import StartError
+from airis.storage.options import StoreOptions
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 20.0
@@ -24,51 +22,6 @@ STEADY_S = 60.0
 MAX_SOCKET_PATH_BYTES = 100
 """The kernel takes 107 on Linux and 103 on macOS."""
 _LAST_LINES = 5
-
-
-@dataclass(frozen=True, slots=True)
-class StoreLimits:
-    """What one reading query may take."""
-
-    readers: int = 4
-    max_query_seconds: float = 30.0
-    max_query_memory_bytes: int = 2 * 1024**3
-    max_result_rows: int = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class StoreOptions:
-    """How to start the child."""
-
-    directory: Path
-    """What the engine owns."""
-    socket: Path
-    listen: str = ""
-    """``host:port`` to serve on TCP as well; empty for the socket alone."""
-    allow_writes: bool = False
-    """Let clients on TCP change data."""
-    limits: StoreLimits = StoreLimits()
-
-    def command(self) -> Sequence[str]:
-        """The child's command line."""
-        words = [
-            sys.executable,
-            "-m",
-            "airis",
-            "store",
-            "--data-dir",
-            str(self.directory),
-            "--socket",
-            str(self.socket),
-        ]
-        if self.listen:
-            words += ["--listen", self.listen]
-        if self.allow_writes:
-            words.append("--allow-writes")
-        limits = self.limits
-        words += ["--readers", str(limits.readers), "--max-query-seconds", str(limits.max_query_seconds)]
-        words += ["--max-query-memory-bytes", str(limits.max_query_memory_bytes)]
-        return [*words, "--max-result-rows", str(limits.max_result_rows)]
 
 
 class StoreProcess:

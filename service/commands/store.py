@@ -19,14 +19,17 @@ def store(
     max_result_rows: Annotated[
         int, typer.Option("--max-result-rows", min=1, help="Rows that a query may give.")
     ] = 1_000_000,
+    lock_wait_seconds: Annotated[
+        float, typer.Option("--lock-wait-seconds", min=0, help="How long to wait for another process to leave.")
+    ] = 10.0,
 ) -> None:
     """Serve the embedded store until stdin ends or SIGTERM comes. Exit codes: 1 no start, 3 directory in use."""
     from airis.config.model import LogsTelemetryConfig
     from airis.service.logs import configure_logs
-    from airis.storage.child import StoreOptions, main
+    from airis.storage.child import main
     from airis.storage.guard import Limits
+    from airis.storage.options import StoreOptions
 
     configure_logs(LogsTelemetryConfig())
     limits = Limits(max_query_seconds, max_query_memory_bytes, max_result_rows)
-    options = StoreOptions(data_dir.absolute(), socket.absolute(), listen, allow_writes, readers, limits)
-    main(options)
+    main(StoreOptions(data_dir.absolute(), socket.absolute(), listen, allow_writes, readers, limits, lock_wait_seconds))

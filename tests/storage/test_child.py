@@ -179,11 +179,10 @@ def test_exits_with_3_where_the_directory_stays_in_use(
     from airis.storage import child
 
     lock = lock_directory(tmp_path, 0)
-    monkeypatch.setattr(child, "LOCK_WAIT_S", 0.0)
     monkeypatch.setattr(child, "_end_with_stdin", lambda: None)
     umask, handler = os.umask(0), signal.getsignal(signal.SIGINT)
 
-    code = child.run(child.StoreOptions(tmp_path, tmp_path / "s"))
+    code = child.run(child.StoreOptions(tmp_path, tmp_path / "s", lock_wait_s=0))
 
     os.umask(umask)
     signal.signal(signal.SIGINT, handler)

@@ -12,7 +12,8 @@ import pytest
 from airis.component import StartError
 from airis.component.testing import ManualClock
 from airis.storage import Address, Store, StoreError
-from airis.storage.process import FIRST_RESTART_S, StoreOptions, StoreProcess
+from airis.storage.options import StoreOptions
+from airis.storage.process import FIRST_RESTART_S, StoreProcess
 
 Start = Callable[..., Awaitable[StoreProcess]]
 
@@ -23,7 +24,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
     started: list[StoreProcess] = []
 
     async def begin(*, directory: Path = tmp_path / "store", socket_name: str = "s.sock", listen: str = "", **more):
-        process = StoreProcess(StoreOptions(directory, tmp_path / socket_name, listen), **more)
+        process = StoreProcess(StoreOptions(directory, tmp_path / socket_name, listen, lock_wait_s=0), **more)
         started.append(process)
         await process.start()
         return process
@@ -93,9 +94,8 @@ async def test_a_directory_that_is_none_is_named(start: Start, tmp_path: Path) -
     assert str(tmp_path / "file") in told.value.reason
 
 
-async def test_a_directory_in_use_is_named_with_who_uses_it(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_directory_in_use_is_named_with_who_uses_it(start: Start) -> None:
     first = await start()
-    monkeypatch.setenv("AIRIS_STORE_LOCK_TIMEOUT_S", "0")
     with pytest.raises(StartError) as told:
         await start(socket_name="second.sock")
     assert told.value.option == "directory"
