@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -153,9 +154,11 @@ class StoreExtension(Extension[StoreConfig]):
         self,
         config: StoreConfig,
         telemetry: Telemetry,
+        clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         super().__init__(config, telemetry)
+        self._clock = clock
         self._sleep = sleep
         self._store: Store | None = None
         self._migrating: asyncio.Task[None] | None = None
@@ -207,13 +210,13 @@ class StoreExtension(Extension[StoreConfig]):
         return float(self.process is None or self.process.pid is not None)
 
     async def _reach_server(self, host: Host) -> None:
-        deadline = asyncio.get_running_loop().time() + FIRST_ATTEMPTS_S
+        deadline = self._clock() + FIRST_ATTEMPTS_S
         while True:
             try:
                 await self._migrate_server()
                 return
             except StoreError as error:
-                if asyncio.get_running_loop().time() > deadline:
+                if self._clock() > deadline:
                     self.telemetry.log.warning(
                         "the server is not ready, data is refused until it is",
                         endpoint=self.config.endpoint,
