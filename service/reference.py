@@ -2,6 +2,7 @@
 
 import types
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 
 from pydantic import SecretStr
@@ -40,7 +41,13 @@ def _component(factory: Factory) -> Iterator[str]:
     yield f"{factory.summary}\n"
     if factory.stability:
         yield "Stability: " + ", ".join(f"{signal} {level}" for signal, level in factory.stability.items()) + ".\n"
+    yield f"```yaml\n{example(factory)}```\n"
     yield from _table(factory.config)
+
+
+def example(factory: Factory) -> str:
+    """A whole configuration that shows the component: ``examples/receivers/otlp.yaml`` of the repository."""
+    return Path("examples", factory.kind.section, f"{factory.type_name}.yaml").read_text()
 
 
 def _table(config: type[Config]) -> Iterator[str]:
@@ -83,7 +90,8 @@ def _is_duration(field: FieldInfo) -> bool:
 def _type(field: FieldInfo) -> str:
     if _is_duration(field):
         return "duration"
-    return " or ".join(_type_name(c) for c in _choices(field.annotation) if c is not type(None))
+    names = (_type_name(c) for c in _choices(field.annotation) if c is not type(None))
+    return " or ".join(filter(None, names))
 
 
 def _type_name(annotation: Any) -> str:
@@ -91,7 +99,7 @@ def _type_name(annotation: Any) -> str:
     if origin is Annotated:
         return _type_name(arguments[0])
     if origin is Literal:
-        return ", ".join(f"`{value}`" for value in arguments)
+        return ", ".join(f"`{value}`" for value in arguments if value != "")
     if origin is list:
         return f"list of {_type_name(arguments[0])}"
     if origin in (dict, Mapping):
@@ -106,7 +114,7 @@ def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     default = field.get_default(call_default_factory=True, validated_data={})
-    if default is None or default is PydanticUndefined or default in ("", [], {}):
+    if default is None or default is PydanticUndefined or default in ("", [], {}) or isinstance(default, SecretStr):
         return ""
     if _is_duration(field):
         return f"`{format_duration(default)}`"

@@ -76,7 +76,7 @@ async def test_clickhouse_clients_can_read_where_it_listens(start: Start) -> Non
 
     reader = Store(Address(f"http://{extension.endpoints()['ClickHouse HTTP']}"))
     assert await tables(reader) > set(TABLES)
-    with pytest.raises(Exception, match="(?i)read-?only"):
+    with pytest.raises(Exception, match=r"(?i)read-?only"):
         await reader.command("DROP TABLE otel_traces")
     await reader.close()
 
