@@ -37,15 +37,38 @@ class Config(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _fit_yaml(cls, data: Any) -> Any:
-        if data is None or (isinstance(data, Scalar) and data.value is None):
+        if _is_null(data):
             return {}
         if not isinstance(data, Mapping):
             return data
         fields = {field.alias or name: field for name, field in cls.model_fields.items()}
         given = cast("Mapping[str, Any]", data)
         return {
-            key: _fit(fields[key].annotation, value) if key in fields else plain(value) for key, value in given.items()
+            key: _fit(fields[key].annotation, value) if key in fields else plain(value)
+            for key, value in given.items()
+            if not (key in fields and _is_null(value) and _has_no_null(fields[key].annotation))
         }
+
+
+def _is_null(value: Any) -> bool:
+    return value is None or (isinstance(value, Scalar) and value.value is None)
+
+
+def _has_no_null(annotation: Any) -> bool:
+    """Whether null in the file cannot be a value of the option, nor a section: it is the default then."""
+    return type(None) not in choices(annotation) and section_of(annotation) is None
+
+
+def choices(annotation: Any) -> tuple[Any, ...]:
+    """The types of a union, or the one type."""
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    return get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+
+
+def section_of(annotation: Any) -> type[Config] | None:
+    """The model of an option that is a section; None for any other option."""
+    return next((c for c in choices(annotation) if isinstance(c, type) and issubclass(c, Config)), None)
 
 
 def plain(value: Any) -> Any:
@@ -61,10 +84,8 @@ def plain(value: Any) -> Any:
 
 def _fit(annotation: Any, value: Any) -> Any:
     """Choose between the text and the typed value of the scalars in `value`, as the field's type demands."""
-    if get_origin(annotation) is Annotated:
-        annotation = get_args(annotation)[0]
-    options = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
-    section = next((o for o in options if isinstance(o, type) and issubclass(o, Config)), None)
+    options = choices(annotation)
+    section = section_of(annotation)
     if section is not None:
         return _fit_section(section, type(None) in options, value)
     if isinstance(value, Scalar):
@@ -82,7 +103,7 @@ def _fit(annotation: Any, value: Any) -> Any:
 
 def _fit_section(section: type[Config], optional: bool, value: Any) -> Any:
     """Apply the rule of optional sections: null is on with defaults, ``enabled`` switches."""
-    if value is None or (isinstance(value, Scalar) and value.value is None):
+    if _is_null(value):
         return {}
     if optional and isinstance(value, dict) and "enabled" in value and "enabled" not in section.model_fields:
         given = dict(cast("dict[str, Any]", value))

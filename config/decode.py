@@ -2,13 +2,12 @@
 
 import difflib
 import json
-import types
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin
+from typing import Any, TypeVar, cast, get_args
 
 from pydantic import ValidationError
 
-from airis.component.config import Config, Scalar
+from airis.component.config import Config, Scalar, section_of
 from airis.config.document import Node
 from airis.config.errors import Mark, Problem
 
@@ -109,17 +108,10 @@ def _options(model: type[Config], location: Sequence[str | int]) -> list[str]:
     """The names of the options in the section at `location`."""
     annotation: Any = model
     for step in location:
-        section = _section(annotation)
+        section = section_of(annotation)
         if section is not None and step in section.model_fields:
             annotation = section.model_fields[str(step)].annotation
         else:
             annotation = next(iter(get_args(annotation)[-1:]), None)
-    section = _section(annotation)
+    section = section_of(annotation)
     return [field.alias or name for name, field in section.model_fields.items()] if section else []
-
-
-def _section(annotation: Any) -> type[Config] | None:
-    if get_origin(annotation) is Annotated:
-        annotation = get_args(annotation)[0]
-    choices = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
-    return next((c for c in choices if isinstance(c, type) and issubclass(c, Config)), None)

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -44,8 +45,9 @@ def default_text() -> str:
 def read_configuration(text: str, source: str, environment: Mapping[str, str]) -> Configuration:
     """The configuration in `text`; `source` names it in messages. Raises ConfigError."""
     problems: list[Problem] = []
-    root = substitute(parse(text, source), environment, problems)
-    return _Reader(source, problems).read(root)
+    warnings: list[Problem] = []
+    root = substitute(parse(text, source), environment, problems, warnings)
+    return replace(_Reader(source, problems).read(root), warnings=tuple(warnings))
 
 
 class _Reader:

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from airis.component import Config, Factory, Kind
-from airis.config.errors import Mark
+from airis.config.errors import Mark, Problem
 from airis.data import Signal
 
 
@@ -71,3 +71,5 @@ class Configuration:
     extensions: tuple[str, ...]
     pipelines: Mapping[str, PipelineConfig]
     telemetry: TelemetryConfig = field(default_factory=TelemetryConfig)
+    warnings: tuple[Problem, ...] = ()
+    """What may not be meant."""

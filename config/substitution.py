@@ -6,6 +6,7 @@ text is put in. ``$$`` is a dollar sign, a naked ``$NAME`` is left as it is, key
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from airis.component.config import Scalar
 from airis.config.document import Entry, Node, parse
@@ -15,39 +16,63 @@ _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _TOKEN = re.compile(r"\$\$|\$\{([^{}$]*)\}")
 
 
-def substitute(node: Node, environment: Mapping[str, str], problems: list[Problem]) -> Node:
-    """The node with every reference in it replaced; those that cannot be stay, and are added to `problems`."""
-    return _walk(node, environment, (), problems)
+def substitute(
+    node: Node, environment: Mapping[str, str], problems: list[Problem], warnings: list[Problem] | None = None
+) -> Node:
+    """The node with every reference in it replaced; those that cannot be stay, and are added to `problems`.
+
+    A variable that is not set and has no default is null, as in the Collector, and is added to `warnings`.
+    """
+    known = _Known(environment)
+    result = _walk(node, known, (), problems)
+    if warnings is not None:
+        warnings.extend(known.unset)
+    return result
 
 
-def _walk(node: Node, environment: Mapping[str, str], path: tuple[str, ...], problems: list[Problem]) -> Node:
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What can be put in, and what was asked for in vain."""
+
+    environment: Mapping[str, str]
+    unset: list[Problem] = field(default_factory=list[Problem])
+
+
+def _walk(node: Node, known: _Known, path: tuple[str, ...], problems: list[Problem]) -> Node:
     value = node.value
     if isinstance(value, list):
-        items = [_walk(item, environment, (*path, str(i)), problems) for i, item in enumerate(value)]
+        items = [_walk(item, known, (*path, str(i)), problems) for i, item in enumerate(value)]
         return Node(node.mark, items, node.substituted)
     if isinstance(value, dict):
         entries = {
-            key: Entry(entry.key_mark, _walk(entry.node, environment, (*path, key), problems))
-            for key, entry in value.items()
+            key: Entry(entry.key_mark, _walk(entry.node, known, (*path, key), problems)) for key, entry in value.items()
         }
         return Node(node.mark, entries, node.substituted)
     if isinstance(value, Scalar) or "$" not in value:
         return node
     try:
-        return _text(node.mark, value, environment)
+        return _text(node.mark, path, value, known)
     except ValueError as error:
         problems.append(Problem(node.mark, path, str(error)))
         return node
 
 
-def _text(mark: Mark, text: str, environment: Mapping[str, str]) -> Node:
+def _text(mark: Mark, path: tuple[str, ...], text: str, known: _Known) -> Node:
+    def look_up(reference: str) -> str | None:
+        found = _look_up(reference, known.environment)
+        if found is None:
+            name = reference.removeprefix("env:")
+            said = f'the environment variable {name} is not set; "${{env:{name}:-}}" is empty without this warning'
+            known.unset.append(Problem(mark, path, said))
+        return found
+
     whole = _TOKEN.fullmatch(text)
     if whole is not None and whole[1] is not None:
-        found = _look_up(whole[1], environment)
+        found = look_up(whole[1])
         if found is None:
             return Node(mark, Scalar(None, ""), substituted=True)
         return _moved(_parsed(found), mark)
-    replaced = _TOKEN.sub(lambda t: "$" if t[1] is None else _look_up(t[1], environment) or "", text)
+    replaced = _TOKEN.sub(lambda t: "$" if t[1] is None else look_up(t[1]) or "", text)
     return Node(mark, replaced, substituted="${" in text)
 
 

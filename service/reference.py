@@ -1,15 +1,15 @@
 """The reference pages that are made from the code: every component with its options."""
 
-import types
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Literal, cast, get_args, get_origin
 
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from airis.component import Config, Duration, Factory, Kind, format_duration, known_types, load
+from airis.component.config import choices, section_of
 from airis.config.model import TelemetryConfig
 
 _HEADER = """\
@@ -66,20 +66,12 @@ def _rows(config: type[Config], prefix: str) -> Iterator[tuple[str, str, str, st
     for field_name, field in config.model_fields.items():
         name = f"{prefix}{field.alias or field_name}"
         meaning = " ".join((field.description or "").split()).replace("|", "\\|")
-        section = _section(field.annotation)
+        section = section_of(field.annotation)
         if section is None:
             yield name, _type(field), _default(field), meaning
         else:
             yield name, "section", "off" if field.default is None else "on", meaning
             yield from _rows(section, f"{name}::")
-
-
-def _choices(annotation: Any) -> tuple[Any, ...]:
-    return get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
-
-
-def _section(annotation: Any) -> type[Config] | None:
-    return next((c for c in _choices(annotation) if isinstance(c, type) and issubclass(c, Config)), None)
 
 
 def _is_duration(field: FieldInfo) -> bool:
@@ -90,7 +82,7 @@ def _is_duration(field: FieldInfo) -> bool:
 def _type(field: FieldInfo) -> str:
     if _is_duration(field):
         return "duration"
-    names = (_type_name(c) for c in _choices(field.annotation) if c is not type(None))
+    names = (_type_name(c) for c in choices(field.annotation) if c is not type(None))
     return " or ".join(filter(None, names))
 
 

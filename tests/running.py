@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
+
+from airis.config.load import default_text
 
 PORTS_OF_ITS_OWN = """
 receivers:
@@ -38,6 +41,12 @@ service:
 
 AIRIS = Path(sys.executable).with_name("airis")
 PATIENCE_S = 60
+
+
+def built_in_configuration() -> str:
+    """What ``airis run`` takes when it is given none, but for the ports and the log's encoding."""
+    text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:0", default_text())
+    return f"{text}\n  telemetry: {{metrics: {{address: 127.0.0.1:0}}, logs: {{encoding: json}}}}\n"
 
 
 def get(url: str) -> tuple[int, str]:

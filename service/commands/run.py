@@ -49,7 +49,10 @@ def load_or_exit(config: Path | None) -> "Configuration":
     from airis.config import ConfigError, load_configuration
 
     try:
-        return load_configuration(config)
+        configuration = load_configuration(config)
+        for warning in configuration.warnings:
+            typer.echo(f"warning: {warning}", err=True)
+        return configuration
     except ConfigError as error:
         for problem in error.problems:
             typer.echo(str(problem), err=True)

@@ -55,3 +55,15 @@ def test_values_take_the_types_that_their_options_have() -> None:
 def test_a_file_that_is_not_there_is_an_error_of_the_system(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         load_configuration(tmp_path / "nowhere.yaml", {})
+
+
+def test_a_variable_that_is_not_set_is_a_warning_and_the_option_has_its_default() -> None:
+    text = (TESTDATA / "collector.good.yaml").read_text().replace("verbosity: detailed", 'verbosity: "${env:NOT_SET}"')
+    configuration = read_configuration(text, "t.yaml", {})
+
+    (warning,) = configuration.warnings
+    assert str(warning) == (
+        "t.yaml:16:22: exporters::debug::verbosity: the environment variable NOT_SET is not set; "
+        '"${env:NOT_SET:-}" is empty without this warning'
+    )
+    assert configuration.components[Kind.EXPORTER]["debug"].options.model_dump()["verbosity"] == "basic"

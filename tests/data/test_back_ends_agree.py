@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from airis.data import kernels
 from airis.data.malformed import MalformedPayload
 
 reference = importlib.import_module("airis.data.reference")
@@ -21,18 +22,18 @@ ATTRIBUTES = [("a", "item"), ("service.name", "resource"), ("a.b", "scope"), ("a
 examples = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def outcome(kernels: ModuleType, signal: str, payload: bytes) -> Any:
+def outcome(back_end: ModuleType, signal: str, payload: bytes) -> Any:
     """All that the kernels make of a payload, None where they refuse it."""
     try:
-        whole, items, repaired = kernels.validate(signal, payload)
+        whole, items, repaired = back_end.validate(signal, payload)
     except MalformedPayload:
         return None
-    view = kernels.scan(signal, whole)
-    blocks = view.native(ARRIVED, kernels.SeriesIndex())
+    view = back_end.scan(signal, whole)
+    blocks = view.native(ARRIVED, back_end.SeriesIndex())
     return {
         "validate": (whole, items, repaired, whole is payload),
-        "count_items": kernels.count_items(signal, payload),
-        "split": [kernels.split(signal, whole, max_items) for max_items in (1, 2, 7)],
+        "count_items": back_end.count_items(signal, payload),
+        "split": [back_end.split(signal, whole, max_items) for max_items in (1, 2, 7)],
         "items": view.items,
         "attribute": [view.attribute(key, level) for key, level in ATTRIBUTES],
         "tables": blocks.tables,
@@ -48,6 +49,14 @@ def attempt(function: Any, *args: Any) -> Any:
         return function(*args)
     except MalformedPayload:
         return None
+
+
+def test_on_their_names():
+    # OTLP/JSON has no native kernel yet.
+    names = set(kernels.__all__) - {"MalformedPayload", "backend", "from_json", "to_json"}
+
+    assert names <= {*dir(reference)}
+    assert names <= {*dir(native)}
 
 
 @SIGNALS

@@ -7,6 +7,7 @@ import pytest
 from pydantic.fields import FieldInfo
 
 from airis.component import Config, Factory, Kind, known_types, load
+from airis.component.config import section_of
 from airis.config import load_configuration
 from airis.service import reference
 
@@ -22,7 +23,7 @@ def at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
 def options(config: type[Config], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
     for name, field in config.model_fields.items():
         yield f"{prefix}{name}", field
-        section = reference._section(field.annotation)
+        section = section_of(field.annotation)
         if section is not None:
             yield from options(section, f"{prefix}{name}::")
 
