@@ -43,8 +43,13 @@ class AirisBuildHook(BuildHookInterface[Any]):
     def build_web(self, ui: Path) -> bool:
         """Bundle ``web/`` into ``airis/ui`` unless a bundle is already there."""
         lost = "no web UI"
-        return ui.is_dir() or not Path(self.root, "web").is_dir() or (
-            self.run("npm", "ci", folder="web", lost=lost) and self.run("npm", "run", "build", folder="web", lost=lost)
+        return (
+            ui.is_dir()
+            or not Path(self.root, "web").is_dir()
+            or (
+                self.run("npm", "ci", folder="web", lost=lost)
+                and self.run("npm", "run", "build", folder="web", lost=lost)
+            )
         )
 
     def run(self, tool: str, *args: str, folder: str, lost: str) -> bool:

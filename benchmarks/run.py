@@ -208,7 +208,7 @@ def rotel(agent: Path) -> Iterator[System]:
         yield system
 
 
-def send(system: System, load: Load, seconds: float) -> int:
+def send(system: System, load: Load, seconds: int) -> int:
     """Send for so long; the number of requests that were answered."""
     grpc = load.protocol == "grpc"
     path = "/opentelemetry.proto.collector.trace.v1.TraceService/Export" if grpc else "/v1/traces"
@@ -223,7 +223,7 @@ def send(system: System, load: Load, seconds: float) -> int:
     return int(done.split(" succeeded")[0].rsplit(" ", 1)[1])
 
 
-def measure(system: System, load: Load, seconds: float) -> Measured:
+def measure(system: System, load: Load, seconds: int) -> Measured:
     """Warm up, then one window."""
     send(system, load, 1)
     before, cpu, started = system.accepted(), cpu_seconds(system.process.pid), time.monotonic()
@@ -259,7 +259,7 @@ def _per_million(work: Callable[[], object], items: int) -> float:
 def main() -> None:
     """Run the matrix and print one table; the figures also go to a JSON file."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--seconds", type=float, default=4, help="length of a window")
+    options.add_argument("--seconds", type=int, default=4, help="length of a window")
     options.add_argument("--pairs", type=int, default=3, help="runs of every system, alternating")
     options.add_argument("--spans", type=int, nargs="+", default=[10, 512, 4096], help="spans per request")
     options.add_argument("--protocols", nargs="+", default=["http", "grpc"])

@@ -5,6 +5,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airis.data.kernels import View
 
 
 class Signal(StrEnum):
@@ -66,6 +70,13 @@ class Batch:
     def size_bytes(self) -> int:
         """Length of the payload."""
         return len(self.payload)
+
+    def view(self) -> "View":
+        """The payload scanned, for work on its items; raises MalformedPayload where it never passed `validate`."""
+        # What reads wire formats imports this package, and the kernels import what reads wire formats.
+        from airis.data import kernels
+
+        return kernels.scan(self.signal, self.payload)
 
     def with_payload(self, payload: bytes, items: int) -> "Batch":
         """The same batch after a processor changed its content: a new id, the same origin and arrival."""

@@ -16,7 +16,7 @@ from airis.proto.wire import to_varint, varint
 
 _LOW_CARDINALITY_VERSION = 1
 _HAS_ADDITIONAL_KEYS, _NEED_UPDATE_DICTIONARY = 0x200, 0x400
-_INDEX_FORMATS = ("B", "H", "I", "Q")
+_INDEX_FORMATS = "BHIQ"
 
 
 class Reader:
@@ -207,7 +207,9 @@ class Nullable(ColumnType):
 
     def write(self, values: Sequence[Any]) -> bytes:
         """None is missing."""
-        return bytes(value is None for value in values) + self.inner.write([0 if value is None else value for value in values])
+        return bytes(value is None for value in values) + self.inner.write(
+            [0 if value is None else value for value in values]
+        )
 
     def read(self, reader: Reader, count: int) -> list[Any]:
         """None is missing."""

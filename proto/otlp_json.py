@@ -16,7 +16,7 @@ from typing import Any, NoReturn, cast
 
 import orjson
 from google.protobuf.descriptor import FieldDescriptor
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
 from airis.data.malformed import MalformedPayload
 from airis.proto import otlp
@@ -54,8 +54,12 @@ def from_json(signal: str, body: bytes) -> bytes:
 
 
 def to_json(signal: str, payload: bytes) -> bytes:
-    """The payload as one OTLP/JSON object; it must have passed `validate`."""
-    return orjson.dumps(to_object(otlp.parse(signal, payload)))
+    """The payload as one OTLP/JSON object; raises MalformedPayload for one that did not pass `validate`."""
+    try:
+        message = otlp.parse(signal, payload)
+    except DecodeError as error:
+        raise MalformedPayload(f"not an OTLP {signal} request: {error}") from None
+    return orjson.dumps(to_object(message))
 
 
 def to_object(message: Message) -> dict[str, Any]:

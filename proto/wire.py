@@ -25,26 +25,34 @@ def fields(data: bytes, start: int, end: int) -> Iterator[Field]:
     """The fields of the message in ``data[start:end]``, a group being one; raises MalformedPayload."""
     position = start
     while position < end:
-        tag, content = varint(data, position, end)
+        tag, content = _short_varint(data, position, end)
         number, wire_type = tag >> 3, tag & 7
-        if not 0 < number < 1 << 29:
-            raise MalformedPayload(f"field number {number} at byte {position}")
+        if not number:
+            raise MalformedPayload(f"field number 0 at byte {position}")
         after, content = _content(data, content, end, number, wire_type)
         yield Field(number, wire_type, position, content, after)
         position = after
 
 
-def varint(data: bytes, position: int, end: int) -> tuple[int, int]:
-    """The unsigned varint at `position` and the position behind it."""
+def varint(data: bytes, position: int, end: int, limit: int = 10) -> tuple[int, int]:
+    """The unsigned varint of at most `limit` bytes at `position`, and the position behind it."""
     value = shift = 0
-    for index in range(position, min(position + 10, end)):
+    for index in range(position, min(position + limit, end)):
         byte = data[index]
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             return value & 0xFFFF_FFFF_FFFF_FFFF, index + 1
         shift += 7
-    fault = "a varint is longer than 10 bytes" if position + 10 <= end else "the message ends inside a number"
+    fault = f"a varint is longer than {limit} bytes" if position + limit <= end else "the message ends inside a number"
     raise MalformedPayload(f"{fault}, at byte {position}")
+
+
+def _short_varint(data: bytes, position: int, end: int) -> tuple[int, int]:
+    """A varint of 32 bits: a tag or a length."""
+    value, after = varint(data, position, end, limit=5)
+    if value >= 1 << 32:
+        raise MalformedPayload(f"a number of more than 32 bits, at byte {position}")
+    return value, after
 
 
 def to_varint(value: int) -> bytes:
@@ -69,7 +77,7 @@ def _content(data: bytes, position: int, end: int, number: int, wire_type: int) 
     if wire_type == GROUP:
         return _group_end(data, position, end, number), position
     if wire_type == LENGTH:
-        size, position = varint(data, position, end)
+        size, position = _short_varint(data, position, end)
     elif wire_type in (FIXED64, FIXED32):
         size = 8 if wire_type == FIXED64 else 4
     else:
@@ -83,7 +91,7 @@ def _group_end(data: bytes, position: int, end: int, number: int) -> int:
     """The position behind the end of a group; groups are long out of use, and skipped."""
     open_groups = [number]
     while position < end:
-        tag, position = varint(data, position, end)
+        tag, position = _short_varint(data, position, end)
         if tag & 7 == GROUP_END:
             if open_groups.pop() != tag >> 3:
                 break

@@ -8,10 +8,8 @@ from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from airis.data.layout import TABLES
-from airis.data.malformed import MalformedPayload
 from airis.data.reference.series import SeriesIndex, SeriesKey, entity_refs, metric_rows
 from airis.data.reference.values import ABSENT, encode_attributes, encode_value
-from airis.proto import otlp
 from airis.proto.clickhouse_native import write_block
 
 Row = dict[str, Any]
@@ -30,12 +28,8 @@ class Blocks:
         """The metric series that are registered here, for `SeriesIndex.add`."""
 
 
-def encode_native(signal: str, payload: bytes, arrived_unix_nano: int, series: SeriesIndex) -> Blocks:
-    """The blocks of a payload that passed `validate`; metric series are registered unless `series` knows them."""
-    try:
-        message: Any = otlp.parse(signal, payload)
-    except ValueError as error:
-        raise MalformedPayload(str(error)) from None
+def encode(signal: str, message: Any, arrived_unix_nano: int, series: SeriesIndex) -> Blocks:
+    """The blocks of a request; metric series are registered unless `series` knows them."""
     rows: dict[str, list[Row]] = defaultdict(list)
     registered: dict[SeriesKey, int] = {}
     if signal == "traces":

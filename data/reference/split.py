@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from airis.data.reference.validate import count_items
+from airis.data.reference.validate import count_items, last_member
 from airis.proto import otlp, wire
 
 
@@ -62,7 +62,7 @@ def _items(
     owners = (*above, owner)
     if not inside:
         yield owners, None
-    for part in inside:
+    for part in last_member(inside):
         if len(levels) == 1:
             yield owners, data[part.start : part.end]
         else:

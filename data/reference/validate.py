@@ -1,5 +1,6 @@
 """Check a payload once at the door, and count what is in it."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -33,10 +34,23 @@ def count_items(signal: str, payload: bytes) -> int:
         spans = [
             (field.content, field.end)
             for start, end in spans
-            for field in wire.fields(payload, start, end)
-            if field.number in numbers and field.wire_type == wire.LENGTH
+            for field in last_member(
+                field
+                for field in wire.fields(payload, start, end)
+                if field.number in numbers and field.wire_type == wire.LENGTH
+            )
         ]
     return len(spans)
+
+
+def last_member(fields: Iterable[wire.Field]) -> list[wire.Field]:
+    """What counts of fields that lead to items: of a oneof the last member, which begins anew behind another one."""
+    counting: list[wire.Field] = []
+    for field in fields:
+        if counting and counting[-1].number != field.number:
+            counting = []
+        counting.append(field)
+    return counting
 
 
 def _items(signal: str, message: Any) -> int:

@@ -1,0 +1,145 @@
+//! The messages that carry a signal, as far as bytes must be known to be checked, and where items are.
+//!
+//! Numbers of fields are those of opentelemetry-proto. Only length-delimited fields are listed: others have
+//! nothing that can be wrong beyond the wire format.
+
+/// What a length-delimited field holds.
+#[derive(Clone, Copy)]
+pub enum Kind {
+    /// Bytes, or a field that is not known.
+    Other,
+    Text,
+    Message(&'static Message),
+    /// A `KeyValue`: a message, but by far the most frequent one.
+    Attribute,
+    /// Packed varints.
+    Varints,
+    /// Packed numbers of eight bytes.
+    Fixed64s,
+}
+
+/// A message: the kinds of its fields by number.
+pub struct Message(&'static [Kind]);
+
+impl Message {
+    /// The kind of a field.
+    #[inline(always)]
+    pub fn kind(&self, number: u32) -> Kind {
+        self.0.get(number as usize).copied().unwrap_or(Kind::Other)
+    }
+}
+
+/// A kind of telemetry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    Traces,
+    Metrics,
+    Logs,
+}
+
+impl Signal {
+    /// By name; None for one that is not supported.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "traces" => Some(Self::Traces),
+            "metrics" => Some(Self::Metrics),
+            "logs" => Some(Self::Logs),
+            _ => None,
+        }
+    }
+
+    /// The message of a request.
+    pub fn request(self) -> &'static Message {
+        match self {
+            Self::Traces => &TRACES,
+            Self::Metrics => &METRICS,
+            Self::Logs => &LOGS,
+        }
+    }
+
+    /// Numbers of fields to follow from the request down to an item; several where a oneof lies on the way.
+    pub fn levels(self) -> &'static [&'static [u32]] {
+        match self {
+            Self::Traces | Self::Logs => &[&[1], &[2], &[2]],
+            Self::Metrics => &[&[1], &[2], &[2], &METRIC_DATA, &[1]],
+        }
+    }
+}
+
+/// Gauge, sum, histogram, exponential histogram, summary: the oneof of a metric.
+pub const METRIC_DATA: [u32; 5] = [5, 7, 9, 10, 11];
+
+const O: Kind = Kind::Other;
+const T: Kind = Kind::Text;
+const KV: Kind = Kind::Attribute;
+
+pub static KEY_VALUE: Message = Message(&[O, T, Kind::Message(&ANY_VALUE)]);
+static ANY_VALUE: Message = Message(&[O, T, O, O, O, Kind::Message(&ARRAY_VALUE), Kind::Message(&KEY_VALUE_LIST)]);
+static ARRAY_VALUE: Message = Message(&[O, Kind::Message(&ANY_VALUE)]);
+static KEY_VALUE_LIST: Message = Message(&[O, KV]);
+
+static ENTITY_REF: Message = Message(&[O, T, T, T, T]);
+static RESOURCE: Message = Message(&[O, KV, O, Kind::Message(&ENTITY_REF)]);
+static SCOPE: Message = Message(&[O, T, T, KV]);
+
+static TRACES: Message = Message(&[O, Kind::Message(&RESOURCE_SPANS)]);
+static RESOURCE_SPANS: Message = Message(&[O, Kind::Message(&RESOURCE), Kind::Message(&SCOPE_SPANS), T]);
+static SCOPE_SPANS: Message = Message(&[O, Kind::Message(&SCOPE), Kind::Message(&SPAN), T]);
+static SPAN: Message = Message(&[
+    O,
+    O,
+    O,
+    T,
+    O,
+    T,
+    O,
+    O,
+    O,
+    KV,
+    O,
+    Kind::Message(&EVENT),
+    O,
+    Kind::Message(&LINK),
+    O,
+    Kind::Message(&STATUS),
+]);
+static EVENT: Message = Message(&[O, O, T, KV]);
+static LINK: Message = Message(&[O, O, O, T, KV]);
+static STATUS: Message = Message(&[O, O, T]);
+
+static LOGS: Message = Message(&[O, Kind::Message(&RESOURCE_LOGS)]);
+static RESOURCE_LOGS: Message = Message(&[O, Kind::Message(&RESOURCE), Kind::Message(&SCOPE_LOGS), T]);
+static SCOPE_LOGS: Message = Message(&[O, Kind::Message(&SCOPE), Kind::Message(&LOG_RECORD), T]);
+static LOG_RECORD: Message = Message(&[O, O, O, T, O, Kind::Message(&ANY_VALUE), KV, O, O, O, O, O, T]);
+
+static METRICS: Message = Message(&[O, Kind::Message(&RESOURCE_METRICS)]);
+static RESOURCE_METRICS: Message = Message(&[O, Kind::Message(&RESOURCE), Kind::Message(&SCOPE_METRICS), T]);
+static SCOPE_METRICS: Message = Message(&[O, Kind::Message(&SCOPE), Kind::Message(&METRIC), T]);
+static METRIC: Message = Message(&[
+    O,
+    T,
+    T,
+    T,
+    O,
+    Kind::Message(&NUMBERS),
+    O,
+    Kind::Message(&NUMBERS),
+    O,
+    Kind::Message(&HISTOGRAM),
+    Kind::Message(&EXPONENTIAL_HISTOGRAM),
+    Kind::Message(&SUMMARY),
+    KV,
+]);
+static NUMBERS: Message = Message(&[O, Kind::Message(&NUMBER_POINT)]);
+static NUMBER_POINT: Message = Message(&[O, O, O, O, O, Kind::Message(&EXEMPLAR), O, KV]);
+static EXEMPLAR: Message = Message(&[O, O, O, O, O, O, O, KV]);
+static HISTOGRAM: Message = Message(&[O, Kind::Message(&HISTOGRAM_POINT)]);
+static HISTOGRAM_POINT: Message =
+    Message(&[O, O, O, O, O, O, Kind::Fixed64s, Kind::Fixed64s, Kind::Message(&EXEMPLAR), KV]);
+static EXPONENTIAL_HISTOGRAM: Message = Message(&[O, Kind::Message(&EXPONENTIAL_POINT)]);
+static EXPONENTIAL_POINT: Message =
+    Message(&[O, KV, O, O, O, O, O, O, Kind::Message(&BUCKETS), Kind::Message(&BUCKETS), O, Kind::Message(&EXEMPLAR)]);
+static BUCKETS: Message = Message(&[O, O, Kind::Varints]);
+static SUMMARY: Message = Message(&[O, Kind::Message(&SUMMARY_POINT)]);
+static SUMMARY_POINT: Message = Message(&[O, O, O, O, O, O, Kind::Message(&QUANTILE), KV]);
+static QUANTILE: Message = Message(&[]);
