@@ -21,9 +21,13 @@ class Limits:
     """How large a group may become, and how often one may go."""
 
     items: int = 65_536
-    size_bytes: int = 64 * 1024 * 1024
+    size_bytes: int = 32 * 1024 * 1024
     interval_s: float = 0.0
-    """Least time between the starts of two deliveries; only callers that come in between wait for it."""
+    """Least time between the starts of two deliveries, unless a full group waits; only callers that come in between
+    wait for it."""
+    share: float = 1.0
+    """Most of the time that deliveries of less than full groups may take: after one that took long, the next one
+    waits for as long as keeps them under it."""
 
 
 class GroupCommit:
@@ -45,6 +49,8 @@ class GroupCommit:
         self._clock = clock
         self._sleep = sleep
         self._pending: deque[tuple[Batch, asyncio.Future[None]]] = deque()
+        self._pending_items = self._pending_bytes = 0
+        self._full = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
         self._next_start = 0.0
 
@@ -57,6 +63,7 @@ class GroupCommit:
         """Return when the batch is delivered, or raise Retryable, Permanent or Partial."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._pending.append((batch, done))
+        self._pend(batch, 1)
         if self._worker is None:
             self._worker = asyncio.create_task(self._work())
         await done
@@ -69,13 +76,32 @@ class GroupCommit:
     async def _work(self) -> None:
         try:
             while self._pending:
-                wait = self._next_start - self._clock()
-                if wait > 0:
-                    await self._sleep(wait)
-                self._next_start = self._clock() + self._limits.interval_s
+                await self._until_due()
+                started = self._clock()
                 await self._settle(self._take())
+                took = self._clock() - started
+                self._next_start = started + max(self._limits.interval_s, took / self._limits.share)
         finally:
             self._worker = None
+
+    async def _until_due(self) -> None:
+        """Return at the next start, or as soon as a full group waits."""
+        wait = self._next_start - self._clock()
+        if wait <= 0 or self._full.is_set():
+            return
+        waiting = {asyncio.ensure_future(self._sleep(wait)), asyncio.create_task(self._full.wait())}
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waiting:
+                each.cancel()
+
+    def _pend(self, batch: Batch, sign: int) -> None:
+        """Count a batch that begins or ceases to wait."""
+        self._pending_items += sign * batch.items
+        self._pending_bytes += sign * batch.size_bytes
+        full = self._pending_items >= self._limits.items or self._pending_bytes >= self._limits.size_bytes
+        (self._full.set if full else self._full.clear)()
 
     def _take(self) -> list[tuple[Batch, asyncio.Future[None]]]:
         """The oldest batches that fit in one group, at least one; those of callers that left are dropped."""
@@ -88,6 +114,7 @@ class GroupCommit:
             ):
                 break
             self._pending.popleft()
+            self._pend(batch, -1)
             if not done.cancelled():
                 group.append((batch, done))
                 items += batch.items

@@ -15,6 +15,8 @@ from airis.storage import Store, StoreError
 
 FIRST_RETRY_S = 0.1
 LAST_RETRY_S = 1.0
+INSERT_SHARE = 0.5
+"""Of the time; the fixed cost of an insert would make a slow store slower still."""
 
 
 class StoreExporterConfig(Config):
@@ -22,7 +24,9 @@ class StoreExporterConfig(Config):
 
     store: str = Field(default="store", description="Id of the store extension to write to.")
     flush_interval: Duration = Field(
-        default=0.1, ge=0, description="Least time between two inserts into a table; only requests in between wait."
+        default=0.1,
+        ge=0,
+        description="Least time between two inserts into a table, unless a full one waits; only requests in between wait.",
     )
     max_block_items: int = Field(default=65_536, ge=1, description="Most items in one insert.")
     timeout: Duration = Field(
@@ -54,7 +58,7 @@ class StoreExporter(Exporter[StoreExporterConfig]):
         self.inserts = telemetry.counter("inserts", "{insert}", "Inserts that the store took.")
         self.rows = telemetry.counter("rows", "{row}", "Rows in the inserts that the store took.")
         self.insert_duration = telemetry.histogram("insert_duration", "s", "Time from a block to the store's answer.")
-        limits = Limits(items=config.max_block_items, interval_s=config.flush_interval)
+        limits = Limits(items=config.max_block_items, interval_s=config.flush_interval, share=INSERT_SHARE)
         self.groups = {
             signal: GroupCommit(self._deliver, limits, clock, sleep)
             for signal in (Signal.TRACES, Signal.METRICS, Signal.LOGS)

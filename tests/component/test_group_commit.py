@@ -97,6 +97,40 @@ async def test_deliveries_are_no_more_frequent_than_asked() -> None:
     assert stage.groups == [[b"a"], [b"b", b"c"]]
 
 
+async def test_a_full_group_does_not_wait() -> None:
+    clock = ManualClock()
+    group = GroupCommit(stage := Stage(), Limits(items=2, interval_s=10), clock, clock.sleep)
+    await group.submit(batch("a"))
+    waiting = await held(group, "b")
+    await asyncio.sleep(0)
+    assert stage.groups == [[b"a"]]
+
+    waiting += await held(group, "c")
+    await asyncio.gather(*waiting)
+
+    assert stage.groups == [[b"a"], [b"b", b"c"]]
+    assert clock.now == 0
+
+
+async def test_deliveries_take_no_more_than_their_share_of_the_time() -> None:
+    clock = ManualClock()
+    stage = Stage()
+    group = GroupCommit(stage, Limits(share=0.25), clock, clock.sleep)
+    stage.gate.clear()
+    first = asyncio.create_task(group.submit(batch("a")))
+    await stage.busy.wait()
+    await clock.advance(1)
+    stage.gate.set()
+    await first
+    waiting = await held(group, "b")
+
+    await clock.advance(2.9)
+    assert stage.groups == [[b"a"]]
+    await clock.advance(0.2)
+    await asyncio.gather(*waiting)
+    assert stage.groups == [[b"a"], [b"b"]]
+
+
 async def test_a_bad_batch_does_not_refuse_the_good_ones_it_was_joined_with() -> None:
     stage = Stage()
     stage.bad[b"bad"] = Permanent("unreadable")

@@ -107,18 +107,28 @@ async def test_an_idle_store_is_given_a_batch_at_once(exporter, clock) -> None:
     assert clock.now == 0
 
 
-async def test_those_that_wait_share_one_insert_up_to_its_size(exporter, store, clock) -> None:
+@pytest.mark.parametrize(
+    ("bodies", "inserts", "distance_s"), [("abc", 2, 1), ("abcdefg", 3, 0)], ids=["few", "as many as fill an insert"]
+)
+async def test_those_that_wait_share_an_insert_and_a_full_one_does_not_wait(
+    exporter, store, clock, bodies, inserts, distance_s
+) -> None:
     store.gate.clear()
-    calls = [asyncio.create_task(exporter.consume(logs(body))) for body in "abcdef"]
+    first = asyncio.create_task(exporter.consume(logs(bodies[0])))
     async with asyncio.timeout(10):
         while not store.attempts:  # noqa: ASYNC110
             await asyncio.sleep(0)
+    calls = [asyncio.create_task(exporter.consume(logs(body))) for body in bodies[1:]]
+    await asyncio.sleep(0)
     store.gate.set()
-    await until(clock, asyncio.gather(*calls))
+    await first
+    if distance_s:
+        await until(clock, asyncio.gather(*calls))
+    await asyncio.wait_for(asyncio.gather(*calls), 10)
 
-    assert store.bodies() == list("abcdef")
-    assert len(store.stored) == 2
-    assert clock.now >= 1  # the second insert kept its distance to the first
+    assert store.bodies() == list(bodies)
+    assert len(store.stored) == inserts
+    assert distance_s <= clock.now <= distance_s + 0.5
 
 
 async def test_an_insert_without_an_answer_is_repeated_under_its_token(exporter, store, clock) -> None:
