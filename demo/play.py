@@ -52,7 +52,8 @@ class Play:
         """
         reached = start_unix_nano
         async with asyncio.TaskGroup() as group:
-            while reached < (now := self._clock()) and not self._stopping.is_set():
+            # Up to a moment ago: while the last of it is sent, the present moves on.
+            while (now := self._clock()) - reached > LIVE_STEP_S * SECONDS and not self._stopping.is_set():
                 reached = min(now, reached + HISTORY_STEP_S * SECONDS)
                 await self._send(self._shop.advance(reached), group)
                 progress((reached - start_unix_nano) / (now - start_unix_nano))

@@ -26,7 +26,7 @@ class StoreExporterConfig(Config):
     flush_interval: Duration = Field(
         default=0.1,
         ge=0,
-        description="Least time between two inserts into a table, unless a full one waits; only requests in between wait.",
+        description="Least time between two inserts into a table, but for a full one; only requests in between wait.",
     )
     max_block_items: int = Field(default=65_536, ge=1, description="Most items in one insert.")
     timeout: Duration = Field(

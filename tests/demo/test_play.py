@@ -69,6 +69,20 @@ async def test_the_history_ends_where_the_present_begins():
     assert all(account.complete and account.sent for account in play.account.values())
 
 
+async def test_the_history_ends_while_time_goes_on():
+    class Busy(Stage):
+        def clock(self):
+            self.now += SECONDS // 1000
+            return self.now
+
+    _, play = play_on(Busy(), NOW - 60 * SECONDS)
+
+    async with asyncio.timeout(10):
+        reached = await play.back_fill(NOW - 60 * SECONDS)
+
+    assert NOW - SECONDS < reached < NOW + SECONDS
+
+
 async def test_stop_ends_a_play_whose_server_does_not_answer(monkeypatch):
     monkeypatch.setattr("airis.demo.play.STOP_GRACE_S", 0.0)
     entered = asyncio.Event()

@@ -437,3 +437,7 @@ def record(airis: Airis, signal: str) -> Iterator[Message]:
 def service_name(message: Any, signal: str) -> str:
     (owner,) = getattr(message, SIGNALS[signal][1])
     return next(pair.value.string_value for pair in owner.resource.attributes if pair.key == "service.name")
+
+
+def test_the_lock_file_names_no_registry() -> None:
+    assert "resolved" not in (HERE / "js/package-lock.json").read_text()

@@ -125,6 +125,46 @@ def assert_stored_once(airis: Airis, load: Load) -> None:
     assert {number: found for number, found in stored.items() if found != whole_and_once} == {}
 
 
+class DeadBeforeItAnswers:
+    """Stands before the store, passes everything on, and kills the store when it begins to answer an insert."""
+
+    def __init__(self, airis: Airis) -> None:
+        self.lost = threading.Event()
+        self._pid = airis.store_pid
+        self._path = airis.data_dir / "store.sock"
+        self._store = self._path.rename(airis.data_dir / "moved.sock")
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(self._path))
+        self._listener.listen()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while not self.lost.is_set():
+            client, _ = self._listener.accept()
+            threading.Thread(target=self._relay, args=(client,), daemon=True).start()
+
+    def _relay(self, client: socket.socket) -> None:
+        inserting = False
+        with client, socket.socket(socket.AF_UNIX) as store:
+            store.connect(str(self._store))
+            while True:
+                readable, _, _ = select.select([client, store], [], [])
+                if client in readable:
+                    asked = client.recv(65536)
+                    inserting = inserting or b"INSERT" in asked
+                    store.sendall(asked)
+                    if not asked:
+                        return
+                if store in readable:
+                    answer = store.recv(65536)
+                    if inserting:
+                        self._path.unlink()  # for the next one, which listens there itself
+                        os.kill(self._pid, signal.SIGKILL)
+                        self.lost.set()
+                        return
+                    client.sendall(answer)
+
+
 def wait_for_the_end_of(pid: int) -> None:
     """Wait until a process that is not our child has ended."""
     with suppress(ProcessLookupError):
@@ -344,7 +384,7 @@ def test_after_a_kill_a_new_start_has_all_that_was_acknowledged(start_airis: Sta
 
 
 def test_a_killed_store_comes_back_and_every_acknowledged_span_is_there_once(start_airis: Start) -> None:
-    airis = start_airis()
+    airis = start_airis(PORTS_OF_ITS_OWN.replace("{store: }", "{store: {flush_interval: 0s}}"))  # always inserting
 
     with load(airis) as sending:
         for kill in (1, 2, 3):
@@ -359,6 +399,20 @@ def test_a_killed_store_comes_back_and_every_acknowledged_span_is_there_once(sta
     assert [line["event"] for line in airis.log] == ["ready", *[ended, again] * 3]
     assert_stored_once(airis, sending)
     assert airis.stop() == 0
+
+
+def test_what_a_store_took_and_died_before_it_said_so_is_there_once(start_airis: Start) -> None:
+    airis = start_airis()
+    os.kill(airis.store_pid, signal.SIGKILL)  # so that airis has no connection from before
+    airis.until("store serves again")
+    between = DeadBeforeItAnswers(airis)
+
+    with grpc.insecure_channel(airis.grpc) as channel:
+        TraceServiceStub(channel).Export(spans("twice", 1), timeout=PATIENCE_S)
+
+    assert between.lost.is_set()
+    assert airis.until("store serves again", times=2)
+    assert airis.rows("SELECT toInt32(count()) AS n FROM otel_traces WHERE ServiceName = 'twice'") == [{"n": SPANS}]
 
 
 def test_it_runs_without_a_word_for_run(tmp_path: Path) -> None:
