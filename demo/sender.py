@@ -60,8 +60,11 @@ class Sender:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         rng: random.Random | None = None,
+        on_refusal: Callable[[str], None] = lambda _: None,
     ) -> None:
+        """`on_refusal` is told why a request is not taken, before it is sent again."""
         self._transport = transport
+        self._on_refusal = on_refusal
         self._give_up_after_s = give_up_after_s
         self._clock = clock
         self._sleep = sleep
@@ -81,6 +84,7 @@ class Sender:
                 wait_s = self._backoff_s(refusals) if error.retry_after is None else error.retry_after
                 if self._clock() + wait_s > give_up_at:
                     return Outcome(refusals=refusals, failed=True, message=f"given up: {error.reason}")
+                self._on_refusal(error.reason)
                 await self._sleep(wait_s)
             else:
                 return Outcome(rejected=answer.rejected, refusals=refusals, message=answer.message)

@@ -64,9 +64,10 @@ class Service:
             self.data_dir.mkdir(parents=True, exist_ok=True)
             self._claim = Claim(self.data_dir)
         except OSError as error:
-            raise StartError(f"data directory {self.data_dir}: {error.strerror}", "--data-dir") from error
+            reason = "is a file; choose a directory" if isinstance(error, FileExistsError) else error.strerror
+            raise StartError(f"{self.data_dir}: {reason}", "--data-dir") from error
         except InUse as error:
-            raise StartError(f"data directory {error}", "--data-dir") from error
+            raise StartError(str(error), "--data-dir") from error
         try:
             await self._own_metrics.start()
             await self.graph.start(self)
@@ -94,9 +95,9 @@ class Service:
         return not errors
 
     def endpoints(self) -> dict[str, str]:
-        """What the components listen on, by the name a person knows it by."""
+        """What the components listen on, by the name a person knows it by: ``OTLP gRPC``, ``OTLP gRPC edge``."""
         return {
-            name: address
+            f"{name} {own}" if (own := placed.component.telemetry.component_id.partition("/")[2]) else name: address
             for placed in self.graph.in_start_order()
             for name, address in placed.component.endpoints().items()
         }

@@ -47,6 +47,7 @@ class StoreProcess:
         self._on_restart = on_restart
         self._child: asyncio.subprocess.Process | None = None
         self._last_lines: list[str] = []
+        self._serving = False
         self._reading: asyncio.Task[None] | None = None
         self._watcher: asyncio.Task[None] | None = None
 
@@ -75,6 +76,7 @@ class StoreProcess:
 
     async def _spawn(self) -> None:
         self._last_lines = []
+        self._serving = False
         self._child = await asyncio.create_subprocess_exec(
             *self.options.command(),
             stdin=asyncio.subprocess.PIPE,
@@ -93,6 +95,7 @@ class StoreProcess:
             if isinstance(error, TimeoutError):
                 raise StartError(f"the store did not start within {START_TIMEOUT_S:.0f} s") from None
             raise
+        self._serving = True
         self.listen = said.get("listen") or ""
 
     async def _first_word(self, child: asyncio.subprocess.Process) -> Mapping[str, Any]:
@@ -114,12 +117,16 @@ class StoreProcess:
         raise StartError(f"the store ended while it started ({_how(code)}){said}", "directory")
 
     async def _read_log(self, child: asyncio.subprocess.Process) -> None:
-        """Pass on what the child writes to stderr, which is nothing while all is well."""
+        """Pass on what the child writes to stderr, which is nothing while all is well.
+
+        Why it does not start it says by itself; what the engine says besides comes with it.
+        """
         assert child.stderr is not None
         while line := await child.stderr.readline():
             text = line.decode(errors="replace").rstrip()
             self._last_lines = [*self._last_lines, text][-_LAST_LINES:]
-            self._log.warning("store", line=text)
+            if self._serving:
+                self._log.warning("store", line=text)
 
     async def _watch(self) -> None:
         loop = asyncio.get_running_loop()

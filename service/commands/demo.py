@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from airis.service.commands.generate import parse_seconds
+from airis.service.commands.generate import parse_seconds, say_once
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -110,7 +110,7 @@ async def _play(
         if airis is None:
             return None
     try:
-        async with Sender(connect(Target(endpoint=endpoint or LOCAL_ENDPOINT))) as sender:
+        async with Sender(connect(Target(endpoint=endpoint or LOCAL_ENDPOINT)), on_refusal=say_once()) as sender:
             start = time.time_ns() - history_s * SECONDS
             shop = Shop(random.Random(seed), start, traces_per_s=rate)
             play = Play(shop, sender)

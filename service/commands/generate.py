@@ -84,6 +84,19 @@ def _status_code(text: str) -> str:
     return _choice("Unset", "Error", "Ok")(numbers.get(text, text))
 
 
+def say_once() -> Callable[[str], None]:
+    """Says why the first request is not taken, on stderr, so that nobody waits for what will not come."""
+    said = False
+
+    def say(reason: str) -> None:
+        nonlocal said
+        if not said:
+            typer.echo(f"Not taken, trying again: {reason}", err=True)
+        said = True
+
+    return say
+
+
 _TARGET = "Where to send"
 _LOAD = "How much"
 _CONTENT = "What"
@@ -395,7 +408,7 @@ def _run(shared: Shared, plan: "Plan", workers: "Sequence[Requests]") -> None:
                 status.update(f"{account.sent} sent, {account.accepted} accepted, {account.refusals} refused attempts")
 
     async def run() -> Account:
-        async with Sender(connect(target)) as sender:
+        async with Sender(connect(target), on_refusal=say_once()) as sender:
             load = Load(plan, workers, sender)
             for number in (signals.SIGINT, signals.SIGTERM):
                 asyncio.get_running_loop().add_signal_handler(number, load.stop)

@@ -77,12 +77,13 @@ def _welcome(service: "Service") -> None:
         return
     endpoints = service.endpoints()
     lines = [f"  {name:<12} {address}" for name, address in endpoints.items()]
-    hint = _HINT.format(endpoint=endpoints.get("OTLP gRPC", "127.0.0.1:4317"))
+    here = "" if service.data_dir == data_directory(None) else f", with --data-dir {service.data_dir}"
+    hint = _HINT.format(endpoint=endpoints.get("OTLP gRPC", "127.0.0.1:4317"), here=here)
     typer.echo("\n".join(["", "airis is ready.", *lines, "", hint]), err=True)
 
 
 _HINT = """\
   Send it telemetry:  OTEL_EXPORTER_OTLP_ENDPOINT=http://{endpoint} your-program
   Or made-up data:    airis demo
-  Then look:          airis services, airis traces, airis logs, airis metrics
+  Then look:          airis services, airis traces, airis logs, airis metrics{here}
 """
