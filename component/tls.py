@@ -164,14 +164,20 @@ def server_context(
             raise StartError(f"{config.client_ca_file}: no PEM certificates: {error}", "tls::client_ca_file") from error
         context.verify_mode = ssl.CERT_REQUIRED
     certificate = CertificateClock(config.reload_interval, clock)
+    newest = context
 
-    def on_handshake(*_: object) -> None:
-        # A context takes a new certificate while it serves; OpenSSL calls this before it chooses one.
+    def on_handshake(connection: ssl.SSLSocket | ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+        # A connection has the certificate that its context had when it began, so it gets another context.
+        nonlocal newest
         if certificate.due():
+            fresh = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             try:
-                load_certificate(context, config)
+                load_certificate(fresh, config)
+                newest = fresh
             except StartError as error:
                 log_failed_reload(error, telemetry)
+        if newest is not context:
+            connection.context = newest
 
     context.sni_callback = on_handshake
     return context
