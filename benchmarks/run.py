@@ -66,6 +66,8 @@ class Measured:
     spans_per_request: int
     spans: int
     cpu_s_per_million: float
+    own_cpu_s_per_million: float
+    """Of the first process alone, without those it started."""
     spans_per_wall_s: float
     rss_mib: float
 
@@ -121,10 +123,10 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def cpu_seconds(pid: int) -> float:
-    """CPU time of the process and its living descendants."""
+def cpu_seconds(*processes: int) -> float:
+    """CPU time of the processes."""
     ticks = 0
-    for each in descendants(pid):
+    for each in processes:
         fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
         ticks += int(fields[11]) + int(fields[12])
     return ticks / TICKS_PER_S
@@ -226,16 +228,22 @@ def send(system: System, load: Load, seconds: int) -> int:
 def measure(system: System, load: Load, seconds: int) -> Measured:
     """Warm up, then one window."""
     send(system, load, 1)
-    before, cpu, started = system.accepted(), cpu_seconds(system.process.pid), time.monotonic()
+    pid = system.process.pid
+    before, own_cpu, cpu, started = (
+        system.accepted(),
+        cpu_seconds(pid),
+        cpu_seconds(*descendants(pid)),
+        time.monotonic(),
+    )
     answered = send(system, load, seconds)
-    elapsed, used = time.monotonic() - started, cpu_seconds(system.process.pid) - cpu
+    elapsed, used, own = time.monotonic() - started, cpu_seconds(*descendants(pid)) - cpu, cpu_seconds(pid) - own_cpu
     after = system.accepted()
     spans = answered * load.spans if after is None or before is None else after - before
     if not spans:
         sys.exit(f"{system.name} accepted nothing over {load.protocol}")
-    per_million, per_second = used / spans * 1e6, spans / elapsed
-    rss = resident_mib(system.process.pid)
-    return Measured(system.name, load.protocol, load.spans, spans, per_million, per_second, rss)
+    per_million, own_per_million, per_second = used / spans * 1e6, own / spans * 1e6, spans / elapsed
+    rss = resident_mib(pid)
+    return Measured(system.name, load.protocol, load.spans, spans, per_million, own_per_million, per_second, rss)
 
 
 def controls() -> dict[str, float]:
@@ -265,6 +273,7 @@ def main() -> None:
     options.add_argument("--protocols", nargs="+", default=["http", "grpc"])
     peer = ROTEL if ROTEL.exists() else None
     options.add_argument("--rotel", default=peer, type=Path, help="a rotel agent to measure beside airis")
+    options.add_argument("--only", default="", help="measure the systems with this in their name")
     options.add_argument("--json", type=Path, help="write all runs to this file")
     arguments = options.parse_args()
     for tool in ("h2load", "taskset"):
@@ -277,6 +286,7 @@ def main() -> None:
     ]
     if arguments.rotel:
         systems.append(("rotel", lambda: rotel(arguments.rotel)))
+    systems = [(name, start) for name, start in systems if arguments.only in name]
     for name, figure in controls().items():
         print(f"control: {name}: {figure:.3f} CPU-s/M")
     runs: list[Measured] = []
@@ -306,9 +316,11 @@ def report(runs: list[Measured], protocol: str, spans: int) -> None:
         mine = [run for run in chosen if run.system == name]
         cpu = sorted(run.cpu_s_per_million for run in mine)
         rate = max(run.spans_per_wall_s for run in mine) / 1000
+        own = statistics.median(run.own_cpu_s_per_million for run in mine)
         print(
             f"{protocol:5} {spans:5} spans/request  {name:24} {statistics.median(cpu):7.2f} CPU-s/M"
-            f"  ({cpu[0]:.2f} to {cpu[-1]:.2f})  {rate:8.0f} k spans/s  {max(r.rss_mib for r in mine):6.0f} MiB",
+            f"  ({cpu[0]:.2f} to {cpu[-1]:.2f}; itself {own:.2f})  {rate:8.1f} k spans/s"
+            f"  {max(r.rss_mib for r in mine):6.0f} MiB",
             flush=True,
         )
 
