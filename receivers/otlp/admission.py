@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Literal, ParamSpec, TypeVar
 
@@ -71,6 +72,8 @@ class Admission:
         self._clock = clock
         self._held: set[asyncio.Task[object]] = set()
         self._refusing = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._origins = {name: Origin(receiver=telemetry.component_id, transport=name) for name in ("grpc", "http")}
         self._repaired_log = _Occasional()
         self._fault_log = _Occasional()
 
@@ -90,7 +93,9 @@ class Admission:
             self._note_repaired(repaired)
         if not items:
             return
-        origin = Origin(receiver=self._telemetry.component_id, transport=transport, metadata=metadata)
+        origin = self._origins[transport]
+        if metadata is not NO_METADATA:
+            origin = replace(origin, metadata=metadata)
         await self._hand_on(Batch(signal, payload, items, origin, arrived_unix_nano=self._clock()))
 
     def refuse_held(self) -> None:
@@ -104,7 +109,10 @@ class Admission:
         self.unreadable.add(1, transport=transport, reason=reason)
 
     async def _hand_on(self, batch: Batch) -> None:
-        task = asyncio.current_task()
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        # Asked for the loop, Python 3.11 asks the system for its process id, which costs more than all else here.
+        task = asyncio.current_task(self._loop)
         assert task is not None
         if self._refusing:
             raise Retryable("shutting down")
