@@ -12,6 +12,15 @@ from airis.storage.statement import Statement, unquote
 READ_KEYWORDS = frozenset({"SELECT", "WITH", "FROM", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "EXISTS"})
 """How a statement may begin that only reads."""
 
+_OTHER_KEYWORDS = frozenset(
+    {
+        *("INSERT", "UPDATE", "DELETE", "CREATE", "ALTER", "DROP", "UNDROP", "TRUNCATE", "RENAME", "EXCHANGE", "MOVE"),
+        *("ATTACH", "DETACH", "OPTIMIZE", "CHECK", "KILL", "SYSTEM", "SET", "USE", "GRANT", "REVOKE", "BACKUP"),
+        *("RESTORE", "EXECUTE", "BEGIN", "COMMIT", "ROLLBACK", "WATCH", "REPLACE", "COPY", "PARALLEL"),
+    }
+)
+"""How a statement begins that may change something. Any other word begins none."""
+
 HARMLESS_TABLE_FUNCTIONS = frozenset(
     {
         *("numbers", "numbers_mt", "zeros", "zeros_mt", "primes", "generate_series", "generateseries"),
@@ -102,8 +111,12 @@ class Guard:
 
     def check(self, statement: Statement) -> None:
         """Raise Refused unless the statement only reads, and only from the store."""
+        if statement.keyword in _OTHER_KEYWORDS:
+            raise Refused(164, "READONLY", f"Cannot execute {statement.keyword} query in readonly mode")
         if statement.keyword not in READ_KEYWORDS:
-            raise Refused(164, "READONLY", f"Cannot execute {statement.keyword or 'this'} query in readonly mode")
+            begun = f"'{statement.keyword}'" if statement.keyword else "This"
+            reason = f"{begun} begins no statement that reads; begin with {', '.join(sorted(READ_KEYWORDS))}"
+            raise Refused(62, "SYNTAX_ERROR", f"Syntax error: {reason}")
         found = statement.tokens
         for index, token in enumerate(found):
             after = found[index + 1].text if index + 1 < len(found) else ""

@@ -1,6 +1,7 @@
 """``airis run``: the service in the foreground."""
 
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -78,12 +79,14 @@ def _welcome(service: "Service") -> None:
     endpoints = service.endpoints()
     lines = [f"  {name:<12} {address}" for name, address in endpoints.items()]
     here = "" if service.data_dir == data_directory(None) else f", with --data-dir {service.data_dir}"
-    hint = _HINT.format(endpoint=endpoints.get("OTLP gRPC", "127.0.0.1:4317"), here=here)
+    # Somebody who said "make run" has no airis on the path in another terminal.
+    airis = "airis" if shutil.which("airis") else sys.argv[0]
+    hint = _HINT.format(endpoint=endpoints.get("OTLP gRPC", "127.0.0.1:4317"), airis=airis, here=here)
     typer.echo("\n".join(["", "airis is ready.", *lines, "", hint]), err=True)
 
 
 _HINT = """\
   Send it telemetry:  OTEL_EXPORTER_OTLP_ENDPOINT=http://{endpoint} your-program
-  Or made-up data:    airis demo
-  Then look:          airis services, airis traces, airis logs, airis metrics{here}
+  Or made-up data:    {airis} demo
+  Then look:          {airis} services | traces | logs | metrics | sql{here}
 """

@@ -62,7 +62,8 @@ def waterfall(spans: Sequence[StoredSpan], width: int) -> Iterator[Text]:
     whole = max(end - start, 1)
     colors = dict(zip(dict.fromkeys(span.service for span in spans), cycle(_COLORS), strict=False))
     placed = place(spans)
-    yield Text(f"{spans[0].trace_id}  {moment(start)}  {span_of_time(end - start)}  {len(spans)} spans")
+    count = "1 span" if len(spans) == 1 else f"{len(spans)} spans"
+    yield Text(f"{spans[0].trace_id}  {moment(start)}  {span_of_time(end - start)}  {count}")
     legend = Text()
     for service, color in colors.items():
         name = f"■ {one_line(service)}  "

@@ -40,6 +40,8 @@ def test_lets_reading_through(sql: str) -> None:
         ("SYSTEM SHUTDOWN", 164),
         ("SET readonly = 0", 164),
         ("EXECUTE IMMEDIATE 'x'", 164),
+        ("SELEC 1", 62),
+        ("EXPLODE TABLE t", 62),
         ("SELECT 1 INTO OUTFILE '/tmp/x'", 497),
         ("EXPLAIN SELECT 1 into /* here */ outfile '/tmp/x'", 497),
         ("SELECT file('/etc/passwd')", 497),
