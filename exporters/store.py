@@ -32,7 +32,8 @@ class StoreExporterConfig(Config):
     timeout: Duration = Field(
         default=8.0,
         gt=0,
-        description="How long a sender is held while the store does not answer, before it is told to try again.",
+        description="How long an insert that failed is tried again, before its senders are told to try again. One that "
+        "is under way is waited for, up to a minute: nobody could say whether it will be stored.",
     )
 
 
@@ -65,6 +66,8 @@ class StoreExporter(Exporter[StoreExporterConfig]):
         }
         self._store: Store | None = None
         self._encoder: ThreadPoolExecutor | None = None
+        self._stored_tables: dict[bytes, frozenset[str]] = {}
+        """By batch id: what was stored of a refused group, whose batches come again one by one."""
 
     async def start(self, host: Host) -> None:
         """Find the store; it is running, since extensions start first."""
@@ -95,9 +98,18 @@ class StoreExporter(Exporter[StoreExporterConfig]):
         except kernels.MalformedPayload as error:
             raise Permanent(str(error)) from error
         give_up = self.clock() + self.config.timeout
+        stored: frozenset[str] = self._stored_tables.pop(joined.id, frozenset())
         # The order of the tables matters: a series is known before its first sample can be read.
         for table, block in blocks.tables.items():
-            await self._insert(table, block, f"{token}-{table}", give_up)
+            if table in stored:
+                continue
+            try:
+                await self._insert(table, block, f"{token}-{table}", give_up)
+            except Permanent:
+                if len(batches) > 1 and stored:
+                    self._stored_tables.update((batch.id, stored) for batch in batches)
+                raise
+            stored |= {table}
             self.rows.add(blocks.rows[table], table=table)
         self.series.add(blocks)
 

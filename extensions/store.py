@@ -132,6 +132,10 @@ class StoreConfig(Config):
         password = self.password.get_secret_value()
         return Address(self.endpoint, username=self.username, password=password, ssl=context, server_name=name)
 
+    def store(self, socket: Path) -> Store:
+        """A client of the store; `socket` is the embedded one's. Raises StartError for TLS files."""
+        return Store(self.address(socket), self.database, self.query_limits.max_execution_time)
+
     def process_options(self, data_dir: Path) -> StoreOptions:
         """How the embedded store is started."""
         asked = self.query_limits
@@ -171,7 +175,7 @@ class StoreExtension(Extension[StoreConfig]):
         """Start the engine or reach the server, and bring its tables to the newest schema."""
         config = self.config
         options = config.process_options(host.data_dir)
-        self._store = Store(config.address(options.socket), config.database)
+        self._store = config.store(options.socket)
         if config.endpoint:
             await self._reach_server(host)
             return

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,6 +13,7 @@ from airis.component import Kind, StartError
 from airis.service import instance
 from airis.service.commands.options import data_directory
 from airis.service.commands.run import load_or_exit
+from airis.service.render.rows import say
 from airis.storage import Store, StoreError
 
 T = TypeVar("T")
@@ -42,13 +44,14 @@ async def open_store(config: Path | None, data_dir: Path) -> AsyncGenerator[Stor
         raise StoreUnavailable(f"{configuration.source}: no store extension is in use, so there is nothing to read")
     process = None
     try:
-        child = options.process_options(data_dir)
+        # What listens for other clients is for the running instance alone.
+        child = replace(options.process_options(data_dir), listen="", allow_writes=False)
         if not options.endpoint and running is None:
             if not child.data_dir.exists():
                 raise StoreUnavailable(f'nothing is stored in {data_dir} yet; start airis with "airis run"')
             process = StoreProcess(child)
             await process.start()
-        store = Store(options.address(child.socket), options.database)
+        store = options.store(child.socket)
     except StartError as error:
         raise StoreUnavailable(f"the store in {data_dir} cannot be opened: {error}") from error
     try:
@@ -69,5 +72,5 @@ def run_reading(work: Callable[[Store], Awaitable[T]], config: Path | None, data
     try:
         return asyncio.run(opened())
     except (StoreError, StoreUnavailable) as error:
-        typer.echo(f"airis: {error}", err=True)
+        say(f"airis: {error}")
         raise typer.Exit(1) from None

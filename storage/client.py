@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT_S = 5.0
 INSERT_TIMEOUT_S = 60.0
-READ_TIMEOUT_S = 60.0
-"""Longest silence of a server that works on a query; the query itself is limited by the server."""
+READ_TIMEOUT_S = 30.0
+"""Longest silence of a server, beyond the time that a query may wait for its turn and then run."""
 
+_MOST_IN_URL = 16 * 1024
+"""Characters of parameters; servers take some 64 KiB of a request's head, ClickHouse 1 MiB."""
 _EXCEPTION_BYTES = 16 * 1024
 _CODE = re.compile(r"Code: (\d+)\. (DB::\w*Exception: )?")
 _VERSION = re.compile(r" \(version [^()]*(?:\([^()]*\))?[^()]*\)\s*$")
@@ -97,9 +99,11 @@ class Answer:
 class Store:
     """A store with airis's tables. Connections are opened when they are needed and kept."""
 
-    def __init__(self, address: Address, database: str = "airis") -> None:
+    def __init__(self, address: Address, database: str = "airis", longest_query_s: float = 30.0) -> None:
+        """`longest_query_s` is how long the store lets a query run, as far as we know."""
         self.address = address
         self.database = database
+        self._longest_query_s = longest_query_s
         self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
@@ -137,8 +141,11 @@ class Store:
     ) -> AsyncGenerator[Answer]:
         """The result of a statement that may only read, in a ClickHouse format; raises StoreError."""
         parts = {f"param_{name}": str(value).translate(_TSV_ESCAPES) for name, value in (parameters or {}).items()}
-        options = {"default_format": output_format, "readonly": "1", **(settings or {}), **parts}
-        async with self._post(sql.encode(), options) as response:
+        options = {"default_format": output_format, "readonly": "1", **(settings or {})}
+        body: bytes | aiohttp.FormData = sql.encode()
+        if sum(map(len, parts.values())) > _MOST_IN_URL:
+            parts, body = {}, _form({"query": sql, **parts})
+        async with self._post(body, {**options, **parts}) as response:
             yield Answer(response)
 
     async def command(self, sql: str) -> None:
@@ -161,11 +168,18 @@ class Store:
 
     @asynccontextmanager
     async def _post(
-        self, body: bytes, options: Mapping[str, str], *, database: bool = True, timeout_s: float | None = None
+        self,
+        body: "bytes | aiohttp.FormData",
+        options: Mapping[str, str],
+        *,
+        database: bool = True,
+        timeout_s: float | None = None,
     ) -> AsyncGenerator["aiohttp.ClientResponse"]:
         import aiohttp
 
-        timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_TIMEOUT_S, sock_read=READ_TIMEOUT_S)
+        longest_s = max(self._longest_query_s, float(options.get("max_execution_time", 0)))
+        silence_s = READ_TIMEOUT_S + 2 * longest_s
+        timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_TIMEOUT_S, sock_read=silence_s)
         named = {"database": self.database, **options} if database else options
         with _failures():
             async with self._opened().post(
@@ -190,6 +204,16 @@ class Store:
     def _tls(self) -> dict[str, Any]:
         context = {"ssl": self.address.ssl} if self.address.ssl is not None else {}
         return context | ({"server_hostname": self.address.server_name} if self.address.server_name else {})
+
+
+def _form(fields: Mapping[str, str]) -> "aiohttp.FormData":
+    """The fields as multipart/form-data, the one kind of form that ClickHouse reads."""
+    import aiohttp
+
+    form = aiohttp.FormData(default_to_multipart=True)
+    for name, value in fields.items():
+        form.add_field(name, value)
+    return form
 
 
 @contextmanager

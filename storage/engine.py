@@ -5,20 +5,22 @@ and after an error even the rest of its result, which the next query then gets.
 """
 
 import asyncio
+import os
 import re
+import sys
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
-from airis.storage.statement import quote
+from airis.storage.statement import Insert, quote
 
 KILL_INTERVAL_S = 0.2
 """How often an abandoned query is told to end: one that is only starting is not found the first time."""
-INSERT_SLICE_BYTES = 1024 * 1024
 
 SERVER_SETTINGS: Mapping[str, str] = {
     # The receivers, the page and whatever the machine is for live beside the store.
@@ -92,21 +94,9 @@ class _Stream(Protocol):
     def cancel(self) -> None: ...
 
 
-class _Inserted(Protocol):
-    rows_written: int
-    bytes_written: int
-
-
-class _Inserter(Protocol):
-    def append(self, data: bytes | memoryview) -> None: ...
-    def finish(self) -> _Inserted: ...
-    def cancel(self) -> None: ...
-
-
 class _Connection(Protocol):
     def query(self, query: str, format: str = ..., params: Mapping[str, str] | None = ...) -> _Result: ...  # noqa: A002
     def send_query(self, query: str, format: str, params: Mapping[str, str] | None = ...) -> _Stream: ...  # noqa: A002
-    def send_insert(self, query: str, format: str) -> _Inserter: ...  # noqa: A002
     def close(self) -> None: ...
 
 
@@ -119,18 +109,20 @@ class Session:
         self._token = token
         self._stream: _Stream | None = None
 
-    def prepare(
-        self, database: str, settings: Mapping[str, str], parameters: Mapping[str, str], *, read_only: bool
-    ) -> None:
+    def prepare(self, database: str, settings: Mapping[str, str], *, read_only: bool) -> None:
         """Set what holds for the request; read-only is last, because nothing can be set after it."""
         if database:
             self.run(f"USE {quote(database, '`')}")
         everything = {**_SESSION_SETTINGS, **settings, "log_comment": self._token}
         self.run("SET " + ", ".join(f"{quote(name, '`')} = {quote(value)}" for name, value in everything.items()))
-        if parameters:  # an insert takes its parameters from here; queries get them with their statement
-            self.run("SET " + ", ".join(f"`param_{name}` = {quote(value)}" for name, value in parameters.items()))
         if read_only:
             self.run("SET readonly = 1")
+
+    def set_parameters(self, parameters: Mapping[str, str]) -> None:
+        """Give an insert its parameters; a query gets them with its statement."""
+        self.run(
+            "SET " + ", ".join(f"{quote(f'param_{name}', '`')} = {quote(text)}" for name, text in parameters.items())
+        )
 
     def run(self, sql: str) -> None:
         """Run a statement that is not the request's."""
@@ -148,6 +140,8 @@ class Session:
         """Run a statement and hand back its whole result, which counts against the memory limit."""
         with _engine_errors():
             result = self._connection.query(sql, output_format, params=parameters)
+        if not hasattr(result, "bytes"):  # "DataFrame" is chDB's own: it gives a pandas object
+            raise EngineError(73, "UNKNOWN_FORMAT", f"Unknown format {output_format}")
         self._count(result)
         return result.bytes()
 
@@ -163,23 +157,19 @@ class Session:
             self._count(result)
             yield result.bytes()
 
-    def insert(self, head: str, input_format: str, data: bytes | memoryview) -> None:
+    def insert(self, insert: Insert, data: bytes | memoryview) -> None:
         """Store the rows in the data; they are in when this returns, and none is when it raises before the end.
 
         Data of several blocks (1 048 449 rows) is stored block by block: an error leaves the blocks before it.
         """
-        with _engine_errors():
-            inserter = self._connection.send_insert(head, input_format)
-            try:
-                view = memoryview(data)
-                for start in range(0, len(view), INSERT_SLICE_BYTES):
-                    inserter.append(view[start : start + INSERT_SLICE_BYTES])
-                written = inserter.finish()
-            except BaseException:
-                inserter.cancel()
-                raise
-        self.account.written_rows += written.rows_written
-        self.account.written_bytes += written.bytes_written
+        # Not send_insert: what goes wrong behind the parser (no space, too many partitions, a constraint) it keeps to
+        # itself, and reports the rows as written.
+        with _in_memory(data) as path:
+            sql = f"{insert.head} FROM INFILE {quote(path)} {insert.settings} FORMAT {insert.format}"
+            with _engine_errors():
+                written = self._connection.query(sql, "Null")
+        self.account.written_rows += written.rows_written()
+        self.account.written_bytes += written.bytes_written()
 
     def close(self) -> None:
         """End what was not read to its end, which would take the process down if it outlived its connection."""
@@ -195,6 +185,16 @@ class Session:
         account.written_bytes += result.bytes_written()
         account.result_rows += result.rows_read()
         account.result_bytes += result.bytes_read()
+
+
+@contextmanager
+def _in_memory(data: bytes | memoryview) -> Generator[str]:
+    """A path at which this process, and no other, reads the data."""
+    with os.fdopen(os.memfd_create("insert"), "wb") if sys.platform == "linux" else TemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        file.seek(0)
+        yield f"/dev/fd/{file.fileno()}"
 
 
 class _engine_errors:  # noqa: N801
@@ -284,6 +284,7 @@ class Engine:
         self.version = ""
         self.timezone = ""
         self.table_functions: tuple[str, ...] = ()
+        self.text_settings: tuple[str, ...] = ()
         self.readers = Pool(self, "readers", readers)
         self.writers = Pool(self, "writers", writers)
         self._directory = directory
@@ -304,6 +305,8 @@ class Engine:
             self._keeper = self._new_connection(f"?{options}")
             facts = self._keeper.query("SELECT version(), timezone()", "TSV").bytes().decode().split()
             names = self._keeper.query("SELECT name FROM system.table_functions", "TSV").bytes().decode().split()
+            texts = "SELECT name FROM system.settings WHERE type IN ('String', 'Map', 'URI')"
+            self.text_settings = tuple(self._keeper.query(texts, "TSV").bytes().decode().split())
         self.version, self.timezone = facts
         self.table_functions = tuple(names)
 

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 from airis.storage.statement import Statement, unquote
 
+MAX_QUERY_BYTES = 256 * 1024
+"""Longest statement that reads, as of ClickHouse; its tokens take some hundred times the memory."""
+
 READ_KEYWORDS = frozenset({"SELECT", "WITH", "FROM", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "EXISTS"})
 """How a statement may begin that only reads."""
 
@@ -46,9 +49,41 @@ _REACHING_SETTINGS = (
     # Take memory out of the account that is limited.
     *("max_untracked_memory", "memory_profiler", "max_memory_usage_for_user", "memory_tracker"),
     "allow_introspection_functions",
+    # Without it, JSON of many brackets runs the process out of its stack.
+    "allow_simdjson",
     "allow_experimental_eval_table_function",
 )
 """Beginnings of settings that would undo the locks."""
+
+HARMLESS_TEXT_SETTINGS = frozenset(
+    {
+        *("bool_true_representation", "bool_false_representation", "format_csv_null_representation"),
+        *("format_tsv_null_representation", "format_custom_field_delimiter", "format_custom_row_before_delimiter"),
+        *("format_custom_row_after_delimiter", "format_custom_row_between_delimiter"),
+        *("format_custom_result_before_delimiter", "format_custom_result_after_delimiter"),
+        *("format_json_object_each_row_column_for_object_name", "output_format_sql_insert_table_name"),
+        *("output_format_pretty_grid_charset", "output_format_avro_codec", "output_format_avro_string_column_pattern"),
+        *("output_format_orc_writer_time_zone_name", "network_compression_method", "count_distinct_implementation"),
+        *("force_data_skipping_indices", "ignore_data_skipping_indices", "force_optimize_projection_name"),
+        *("preferred_optimize_projection_name", "query_cache_tag", "workload", "compatibility"),
+        *("insert_deduplication_token", "log_comment", "database"),
+    }
+)
+"""Settings whose value is a text and no more. Texts of other settings are expressions (``filter``), which nobody
+checks, or name files and servers: all are refused, also those a newer engine may add."""
+
+_PARSER_LIMITS: Mapping[str, str] = {
+    "max_query_size": str(MAX_QUERY_BYTES),
+    "max_parser_depth": "1000",
+    "max_parser_backtracks": "1000000",
+    "max_ast_depth": "1000",
+    "max_ast_elements": "50000",
+    "max_expanded_ast_elements": "500000",
+}
+"""ClickHouse's defaults, without which a statement runs the process out of its stack."""
+_MOST_SHOWN = 20
+LEAST_SECONDS = 0.001
+"""A shorter time limit would be rounded to 0, which is none."""
 
 
 class Refused(Exception):
@@ -89,7 +124,7 @@ class Limits:
             if any(name.startswith(reaching) for reaching in _REACHING_SETTINGS):
                 raise _refused(f"setting '{name}' cannot be changed in a read-only query")
         kept = {name: value for name, value in wanted.items() if name != "readonly"}
-        for name, limit in self.settings.items():
+        for name, limit in {**_PARSER_LIMITS, **self.settings}.items():
             if name in kept and not name.endswith("_mode"):
                 kept[name] = _lower(name, kept[name], limit)
         return {**self.settings, **kept}
@@ -100,14 +135,21 @@ def _lower(name: str, wanted: str, limit: str) -> str:
         number = float(wanted)
     except ValueError:
         raise Refused(72, "CANNOT_PARSE_NUMBER", f"'{wanted}' is no value of setting '{name}'") from None
-    return wanted if 0 < number < float(limit) or not float(limit) else limit
+    return wanted if LEAST_SECONDS <= number < float(limit) else limit
 
 
 class Guard:
-    """Checks statements against the table functions that the engine has."""
+    """Checks statements against the table functions, and settings against those with texts, that the engine has."""
 
-    def __init__(self, table_functions: Iterable[str]) -> None:
+    def __init__(self, table_functions: Iterable[str], text_settings: Iterable[str] = ()) -> None:
         self._sources = {name.lower() for name in table_functions} - HARMLESS_TABLE_FUNCTIONS
+        self._text_settings = frozenset(text_settings) - HARMLESS_TEXT_SETTINGS
+
+    def check_settings(self, names: Iterable[str]) -> None:
+        """Raise Refused for a setting whose text nobody checks."""
+        for name in names:
+            if name in self._text_settings:
+                raise _refused(f"setting '{name}' cannot be changed in a read-only query")
 
     def check(self, statement: Statement) -> None:
         """Raise Refused unless the statement only reads, and only from the store."""
@@ -118,16 +160,22 @@ class Guard:
             reason = f"{begun} begins no statement that reads; begin with {', '.join(sorted(READ_KEYWORDS))}"
             raise Refused(62, "SYNTAX_ERROR", f"Syntax error: {reason}")
         found = statement.tokens
+        in_settings = False
         for index, token in enumerate(found):
+            in_settings = in_settings or token.keyword == "SETTINGS"
             after = found[index + 1].text if index + 1 < len(found) else ""
             if token.kind == "other":
-                raise _refused(f"'{token.text}' at byte {token.start} is not expected outside quotes")
+                raise _refused(f"'{token.text[:_MOST_SHOWN]}' at byte {token.start} is not expected outside quotes")
             if token.keyword in ("OUTFILE", "INFILE"):
                 raise _refused(f"{token.keyword} is not allowed")
             if token.kind == "quoted" and "\\" in token.text and after == "(":
                 raise _refused("a name with escapes cannot be called")
             if token.kind in ("word", "quoted"):
                 name = (unquote(token.text) if token.kind == "quoted" else token.text).lower()
+                if (
+                    in_settings and after == "="
+                ):  # also in a subquery; the engine's readonly mode lets some of them pass
+                    self.check_settings([name])
                 if name in _REACHING_FUNCTIONS or (after == "(" and name in self._sources):
                     raise _refused(f"'{name}' reaches outside the store")
 

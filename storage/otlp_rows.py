@@ -328,7 +328,8 @@ class _Metrics:
         point.start_time_unix_nano = _unsigned(row["start_time"])
         point.flags = row["flags"]
         if not isinstance(point, SummaryDataPoint):
-            for exemplar in self._exemplars[int(row["id"]), int(row["time"])]:
+            # The first of points at the same time gets them all: which is whose is not stored.
+            for exemplar in self._exemplars.pop((int(row["id"]), int(row["time"])), ()):
                 _exemplar(exemplar, point.exemplars.add())
         return point
 

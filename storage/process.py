@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -22,6 +22,7 @@ STEADY_S = 60.0
 MAX_SOCKET_PATH_BYTES = 100
 """The kernel takes 107 on Linux and 103 on macOS."""
 _LAST_LINES = 5
+_MOST_LINE_BYTES = 16 * 1024
 
 
 class StoreProcess:
@@ -122,8 +123,7 @@ class StoreProcess:
         Why it does not start it says by itself; what the engine says besides comes with it.
         """
         assert child.stderr is not None
-        while line := await child.stderr.readline():
-            text = line.decode(errors="replace").rstrip()
+        async for text in _lines(child.stderr):
             self._last_lines = [*self._last_lines, text][-_LAST_LINES:]
             if self._serving:
                 self._log.warning("store", line=text)
@@ -163,6 +163,19 @@ class StoreProcess:
         if self._reading is not None:
             await asyncio.wait({self._reading}, timeout=1)
             self._reading = None
+
+
+async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
+    """Its lines; one that is longer than `_MOST_LINE_BYTES` comes in pieces, since a child must never wait for us."""
+    rest = b""
+    while chunk := await stream.read(_MOST_LINE_BYTES):
+        *lines, rest = (rest + chunk).split(b"\n")
+        if len(rest) > _MOST_LINE_BYTES:
+            lines, rest = [*lines, rest], b""
+        for line in lines:
+            yield line.decode(errors="replace").rstrip()
+    if rest:
+        yield rest.decode(errors="replace").rstrip()
 
 
 def _how(code: int) -> str:

@@ -137,23 +137,41 @@ class TableTotals:
     newest_unix_s: int | None
 
 
+def _sent_since(parameter: str) -> str:
+    """The condition that a row of metric_series has points since the time.
+
+    Series are registered once in every hour: of those that were before the time, in its hour, the points tell.
+    """
+    since = f"{{{parameter}:Int64}}"
+    hour = f"intDiv({since}, 3600000000000) * 3600"
+    points = " UNION ALL ".join(
+        f"SELECT metric, id FROM {table}"
+        f" WHERE ts >= fromUnixTimestamp64Nano({since}) AND ts < toDateTime64({hour} + 3600, 9)"
+        for table in ("metric_samples", "metric_histograms", "metric_summaries")
+    )
+    return (
+        f"(max_time >= toDateTime(intDiv({since}, 1000000000))"
+        f" OR (max_time >= toDateTime({hour}) AND (metric, id) GLOBAL IN ({points})))"
+    )
+
+
 async def services(client: ReaderClient, *, since: int = 0) -> list[Service]:
     """Every service that sent something since then, by name."""
     rows = await client.rows(
-        """
+        f"""
         SELECT service, sum(spans) AS spans, sum(errors) AS errors, sum(log_records) AS log_records,
             sum(series) AS series, toUnixTimestamp64Nano(max(last)) AS last_time
         FROM
         (
             SELECT ServiceName AS service, count() AS spans, countIf(StatusCode = 'Error') AS errors,
                 0 AS log_records, 0 AS series, max(Timestamp) AS last
-            FROM otel_traces WHERE Timestamp >= fromUnixTimestamp64Nano({since:Int64}) GROUP BY service
+            FROM otel_traces WHERE Timestamp >= fromUnixTimestamp64Nano({{since:Int64}}) GROUP BY service
             UNION ALL
             SELECT ServiceName, 0, 0, count(), 0, max(Timestamp)
-            FROM otel_logs WHERE Timestamp >= fromUnixTimestamp64Nano({since:Int64}) GROUP BY ServiceName
+            FROM otel_logs WHERE Timestamp >= fromUnixTimestamp64Nano({{since:Int64}}) GROUP BY ServiceName
             UNION ALL
             SELECT service, 0, 0, 0, uniqExact(id), toDateTime64(max(max_time), 9)
-            FROM metric_series WHERE max_time >= toDateTime(intDiv({since:Int64}, 1000000000)) GROUP BY service
+            FROM metric_series WHERE {_sent_since("since")} GROUP BY service
         )
         GROUP BY service ORDER BY service
         """,
@@ -387,7 +405,8 @@ async def metric_names(
     where = _Where()
     where.equals("service", service)
     if since:
-        where.add("max_time >= toDateTime(intDiv({%s:Int64}, 1000000000))", since)
+        sent = _sent_since("%s")
+        where.add(sent, *[since] * sent.count("%s"))
     if search:
         where.add(
             "concat(lower(metric), ' ', lower(otel_name)) LIKE concat('%%', lower({%s:String}), '%%')",
@@ -462,7 +481,7 @@ async def metric_points(
 
     rows = await client.rows(
         f"""
-        SELECT id, arraySort(groupArray((time, value))) AS points FROM
+        SELECT id, arraySort(groupArray((time, toString(value)))) AS points FROM
         (
             {in_step("value", "metric_samples")}
             UNION ALL {in_step("toFloat64(count)", "metric_histograms")}
@@ -477,12 +496,8 @@ async def metric_points(
             "step": step_nano,
         },
     )
-    points = {
-        int(row["id"]): tuple(
-            (int(time), float("nan") if value is None else float(value)) for time, value in row["points"]
-        )
-        for row in rows
-    }
+    # As text: JSON has no number for NaN and the infinities.
+    points = {int(row["id"]): tuple((int(time), float(value)) for time, value in row["points"]) for row in rows}
     return [
         MetricSeries(
             labels=row["labels"],
@@ -523,7 +538,9 @@ async def metrics_request(
         where.within(time, since, until)
         return await client.rows(
             f"SELECT {columns} FROM {table}"
-            f" WHERE (metric, id) IN (SELECT metric, id FROM metric_series WHERE {of_series.sql}) AND {where.sql}"
+            # On a cluster both are Distributed tables, and ClickHouse refuses such a subquery that is not GLOBAL.
+            f" WHERE (metric, id) GLOBAL IN (SELECT metric, id FROM metric_series WHERE {of_series.sql})"
+            f" AND {where.sql}"
             f" ORDER BY {time}, metric, id, _part, _part_offset LIMIT {{limit:UInt64}}",
             parameters={**of_series.parameters, **where.parameters, "limit": limit},
         )

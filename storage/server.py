@@ -6,7 +6,6 @@ ClickHouse's own block compression (each is refused), and credentials are accept
 """
 
 import asyncio
-import ipaddress
 import json
 import secrets
 import sys
@@ -24,10 +23,11 @@ from urllib.parse import parse_qsl
 import lz4.frame
 from starlette.types import Receive, Scope, Send
 
+from airis.component.browsers import other_site
 from airis.component.http import ClientGone, HttpServerConfig, answer, header, read_body
 from airis.component.intake import IntakeError, TooLarge, UnknownEncoding
 from airis.storage.engine import Abandoned, Account, Engine, EngineError, Lease, Session
-from airis.storage.guard import READ_KEYWORDS, Guard, Limits, Refused
+from airis.storage.guard import MAX_QUERY_BYTES, READ_KEYWORDS, Guard, Limits, Refused
 from airis.storage.statement import NoStatement, Statement, insert_with_data, parse
 
 if sys.version_info >= (3, 14):
@@ -195,15 +195,15 @@ class ClickHouseHttp:
         self._limits = limits
         self._allow_writes = allow_writes
         self._browser_host = browser_host
-        self._guard = Guard(engine.table_functions)
+        self._guard = Guard(engine.table_functions, engine.text_settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         method, path = scope["method"], scope["path"]
         query_id = ""
         try:
-            if self._browser_host is not None:
-                _refuse_other_sites(scope, self._browser_host)
+            if self._browser_host is not None and (reason := other_site(scope, self._browser_host)):
+                raise EngineError(497, "ACCESS_DENIED", reason.capitalize())
             if path in ("/ping", "/replicas_status") and method in ("GET", "HEAD"):
                 return await answer(send, 200, b"Ok.\n", headers=self._headers(""))
             if path != "/" or method not in ("GET", "HEAD", "POST"):
@@ -242,7 +242,10 @@ class ClickHouseHttp:
         writes = self._allow_writes and not request.reads_only
         if writes and await self._insert(request, query, body, send):
             return
-        statement = parse(query + b"\n" + body if query and body else query or body)
+        text = query + b"\n" + body if query and body else query or body
+        if not writes and len(text) > MAX_QUERY_BYTES:
+            raise EngineError(62, "SYNTAX_ERROR", f"Syntax error: the query is longer than {MAX_QUERY_BYTES} bytes")
+        statement = parse(text)
         if not writes:
             self._guard.check(statement)
         await self._run(request, statement, receive, send, writes=writes)
@@ -262,7 +265,9 @@ class ClickHouseHttp:
             self._engine.writers.lease(self._limits.seconds) as lease,
             _session(lease, request, request.settings) as session,
         ):
-            await lease.run(session.insert, insert.head, insert.format, data)
+            if request.values:
+                await lease.run(session.set_parameters, request.values)
+            await lease.run(session.insert, insert, data)
             headers = self._headers(request.query_id, session.account, began)
         await answer(send, 200, b"", headers=headers)
         return True
@@ -277,7 +282,9 @@ class ClickHouseHttp:
         pool = self._engine.readers if reads else self._engine.writers
         sql, settings = statement.sql, request.settings
         if not writes:
-            sql, settings = statement.bare_sql, self._limits.lowered({**settings, **statement.settings})
+            wanted = {**settings, **statement.settings}
+            self._guard.check_settings(wanted)
+            sql, settings = statement.bare_sql, self._limits.lowered(wanted)
         elif reads:
             settings = {**self._limits.settings, **settings}
         output_format = statement.format or request.default_format or "TabSeparated"
@@ -286,7 +293,9 @@ class ClickHouseHttp:
             lease.abandoned = gone = asyncio.ensure_future(_gone(receive)) if reads else None
             try:
                 async with _session(lease, request, settings, "" if writes else sql) as session:
-                    result = _Result(session, sql, output_format, request, streamed=reads)
+                    # Only a SELECT can be streamed; SHOW and the like are small.
+                    streamed = statement.keyword in ("SELECT", "WITH", "FROM")
+                    result = _Result(session, sql, output_format, request, streamed=streamed)
                     await self._send(send, lease, session, result, request, output_format, began)
             finally:
                 if gone is not None:
@@ -314,12 +323,19 @@ class ClickHouseHttp:
             (b"content-type", _content_type(output_format).encode()),
             (b"x-clickhouse-exception-tag", tag.encode()),
         ]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": data, "more_body": True})
-        try:
-            while not result.finished:
-                data = await lease.run(result.take, PIECE_BYTES)
+
+        async def send_piece(data: bytes) -> None:
+            # A client that does not read would keep the reader for as long as it likes.
+            async with asyncio.timeout(self._limits.seconds):
                 await send({"type": "http.response.body", "body": data, "more_body": True})
+
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        try:
+            await send_piece(data)
+            while not result.finished:
+                await send_piece(await lease.run(result.take, PIECE_BYTES))
+        except TimeoutError as error:
+            raise ClientGone from error
         except EngineError as error:
             text = result.compressed(_exception_block(self._text(error), tag))
             await send({"type": "http.response.body", "body": text, "more_body": True})
@@ -334,7 +350,8 @@ class ClickHouseHttp:
             (b"x-clickhouse-timezone", self._engine.timezone.encode()),
         ]
         if query_id:
-            headers.append((b"x-clickhouse-query-id", query_id.encode("latin-1", errors="replace")))
+            sendable = "".join(c if c.isprintable() else "?" for c in query_id)
+            headers.append((b"x-clickhouse-query-id", sendable.encode("latin-1", errors="replace")))
         if account is not None and began is not None:
             summary = {
                 "read_rows": account.read_rows,
@@ -367,9 +384,7 @@ class _Result:
         self.finished = False
         self._compressor = _COMPRESSORS[request.encoding]() if request.encoding else _Identity()
         arguments = (sql, output_format, request.values)
-        # Only a SELECT can be streamed; SHOW and the like are small.
-        selects = parse(sql.encode()).keyword in ("SELECT", "WITH", "FROM")
-        if streamed and selects and output_format.lower() in _STREAMED:
+        if streamed and output_format.lower() in _STREAMED:
             self._pieces: Iterator[bytes] = session.stream(*arguments)
         else:
             self._pieces = _whole(session, *arguments)
@@ -409,7 +424,7 @@ async def _session(
     def begin() -> Session:
         session = lease.session()
         try:
-            session.prepare(request.database, settings, request.values, read_only=bool(reads_only))
+            session.prepare(request.database, settings, read_only=bool(reads_only))
             if reads_only and not session.only_reads(reads_only):
                 raise Refused(164, "READONLY", "Cannot execute this query in readonly mode")
         except BaseException:
@@ -458,19 +473,6 @@ def _read_form(request: _Request, content_type: str, body: bytes) -> tuple[_Requ
         value = part.get_payload(decode=True)
         fields[name] = value.decode() if isinstance(value, bytes) else ""
     return replace(request, parameters={**request.parameters, **fields}), b""
-
-
-def _refuse_other_sites(scope: Scope, listen_host: str) -> None:
-    """Other sites' pages in a browser on this machine reach loopback too; a name that is rebound to it tells them."""
-    if header(scope, b"sec-fetch-site") not in ("", "none", "same-origin") or header(scope, b"origin"):
-        raise EngineError(497, "ACCESS_DENIED", "Requests of other sites' pages are not taken")
-    host = header(scope, b"host").rpartition("@")[2]
-    name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
-    try:
-        ipaddress.ip_address(name.strip("[]"))
-    except ValueError:
-        if name.lower() not in ("", "localhost", listen_host.lower()):
-            raise EngineError(497, "ACCESS_DENIED", f"Requests for host '{name}' are not taken") from None
 
 
 def _refuse_what_needs_a_session(statement: Statement) -> None:

@@ -13,11 +13,13 @@ _TOKEN = re.compile(
   | (?P<word>    [A-Za-z0-9_][A-Za-z0-9_$]*+ )
   | (?P<string>  '(?:[^'\\]++|\\.|'')*+' | \$(?P<tag>[A-Za-z0-9_]*+)\$.*?\$(?P=tag)\$ )
   | (?P<quoted>  `(?:[^`\\]++|\\.|``)*+` | "(?:[^"\\]++|\\.|"")*+" )
+  | (?P<open>    (?: /\* | ['"`] | \$[A-Za-z0-9_]*+\$ ) .*+ )
   | (?P<symbol>  [][(){}.,;:*+=<>!?@|^%&~/-] )
   | (?P<other>   . )
     """,
     re.VERBOSE | re.DOTALL,
 )
+_KINDS = {"tag": "string", "open": "other"}
 _UNTIL_DATA = re.compile(rb"[ \t\f]*(?:;[ \t\f]*)?\r?\n?")
 
 
@@ -39,12 +41,11 @@ class Token:
 def tokens(sql: bytes) -> Iterator[Token]:
     """The tokens, one at a time, so that what follows an insert's FORMAT need not be SQL.
 
-    What no rule explains, an open quote above all, is one token ``other`` a byte.
+    What no rule explains is a token ``other``: a byte, or all that follows an open quote or comment, in which looking
+    for an end again and again would take a time that grows with its square.
     """
     for match in _TOKEN.finditer(sql):
-        kind = match.lastgroup
-        if kind == "tag":
-            kind = "string"
+        kind = _KINDS.get(match.lastgroup or "", match.lastgroup)
         if kind != "space":
             yield Token(kind, match[0].decode(errors="replace"), match.start(), match.end())  # type: ignore[arg-type]
 
@@ -60,6 +61,8 @@ class Insert:
     head: str
     format: str
     data_start: int
+    settings: str = ""
+    """Its SETTINGS clause, which is not in the head."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,7 @@ def insert_with_data(sql: bytes) -> Insert | None:
         return None
     depth = 0
     in_name = True  # a table may be called "format" or "values"
+    settings = 0
     for token in stream:
         if in_name:
             if token.keyword in ("TABLE", "FUNCTION") or token.text == ".":
@@ -95,12 +99,16 @@ def insert_with_data(sql: bytes) -> Insert | None:
         depth += {"(": 1, "{": 1, ")": -1, "}": -1}.get(token.text, 0)
         if depth:
             continue
+        if token.keyword == "SETTINGS":
+            settings = token.start
+        end = settings or token.start
         if token.keyword == "VALUES":
-            return Insert(sql[: token.start].decode(), "Values", token.end)
+            return Insert(sql[:end].decode(), "Values", token.end, sql[end : token.start].decode())
         if token.keyword == "FORMAT":
             name = next(stream, _NOTHING)
             data = _UNTIL_DATA.match(sql, name.end)
-            return Insert(sql[: token.start].decode(), name.text, data.end() if data else name.end)
+            data_start = data.end() if data else name.end
+            return Insert(sql[:end].decode(), name.text, data_start, sql[end : token.start].decode())
         if token.keyword in ("SELECT", "WITH", "FROM", "WATCH", "EXPLAIN") or token.text == ";":
             return None
     return None

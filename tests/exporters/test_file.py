@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import zstandard
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from pydantic import ValidationError
 
 from airis.component import Kind, Permanent, Retryable, StartError
 from airis.component.testing import FakeHost, build
@@ -310,3 +311,15 @@ async def test_what_cannot_be_written_as_json_is_permanent(tmp_path: Path) -> No
 
     assert (tmp_path / "out.json").read_bytes() == b""
     await exporter.shutdown()
+
+
+async def test_the_longest_time_that_files_are_kept_can_be_counted(tmp_path: Path) -> None:
+    path = tmp_path / "out.pb"
+    with pytest.raises(ValidationError, match="less than or equal to 36500"):
+        await started(path, {"format": "proto", "rotation": {"max_days": 1_000_000}})
+    exporter = await started(path, {"format": "proto", "rotation": {"max_megabytes": 1, "max_days": 36_500}})
+
+    for name in "ab":
+        await exporter.consume(spans(name * (MIB - 100)))
+
+    assert len(aside(tmp_path)) == 1

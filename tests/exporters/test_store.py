@@ -22,6 +22,8 @@ class FakeStore(Store):
     def __init__(self) -> None:
         super().__init__(Address())
         self.errors: list[StoreError] = []
+        self.refused: set[str] = set()
+        """Tables that take nothing."""
         self.attempts: list[tuple[str, str]] = []
         self.stored: dict[str, tuple[str, bytes]] = {}
         self.gate = asyncio.Event()
@@ -32,6 +34,8 @@ class FakeStore(Store):
         await self.gate.wait()
         if self.errors:
             raise self.errors.pop(0)
+        if table in self.refused:
+            raise StoreError("Too many partitions for single INSERT block", 252)
         self.stored[token] = (table, block)
 
     def bodies(self) -> list[str]:
@@ -50,6 +54,13 @@ def gauge(value: int) -> Batch:
     request = ExportMetricsServiceRequest()
     metric = request.resource_metrics.add().scope_metrics.add().metrics.add(name="temperature")
     metric.gauge.data_points.add(time_unix_nano=value, as_int=value)
+    return Batch(Signal.METRICS, request.SerializeToString(), 1)
+
+
+def histogram(count: int) -> Batch:
+    request = ExportMetricsServiceRequest()
+    metric = request.resource_metrics.add().scope_metrics.add().metrics.add(name="latency")
+    metric.histogram.data_points.add(time_unix_nano=count, count=count)
     return Batch(Signal.METRICS, request.SerializeToString(), 1)
 
 
@@ -169,6 +180,26 @@ async def test_a_bad_batch_does_not_take_good_ones_along(exporter, store, clock)
         await bad
     await good
     assert store.bodies() == ["first", "good"]
+
+
+async def test_what_was_stored_of_a_refused_group_is_not_stored_again(exporter, store, clock) -> None:
+    store.gate.clear()
+    first = asyncio.create_task(exporter.consume(gauge(1)))
+    async with asyncio.timeout(10):
+        while not store.attempts:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    good, bad = (asyncio.create_task(exporter.consume(batch)) for batch in (gauge(2), histogram(3)))
+    await asyncio.sleep(0)
+    store.gate.set()
+    await first
+    store.refused = {"metric_histograms"}
+    await until(clock, asyncio.gather(good, bad, return_exceptions=True))
+
+    await good
+    with pytest.raises(Permanent):
+        await bad
+    samples = [read_blocks(block)["value"] for table, block in store.stored.values() if table == "metric_samples"]
+    assert samples == [[1.0], [2.0]]
 
 
 async def test_bytes_that_are_no_request_are_permanently_refused(exporter, store) -> None:

@@ -303,6 +303,52 @@ async def test_a_method_that_a_path_does_not_take_is_refused(running):
         assert (await response.json())["error"]["type"] == "METHOD_NOT_ALLOWED"
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Host": "localhost:8000"}, 200),
+        ({"Host": "[::1]:8000"}, 200),
+        ({"Host": "rebound.example:8000"}, 403),
+        ({"Origin": "https://page.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Host": "127.0.0.1:8000", "Origin": "http://127.0.0.1:8000"}, 200),
+    ],
+    ids=str,
+)
+async def test_pages_of_other_sites_are_refused(running, headers, status):
+    assert (await running.get("/api/v1/sql", params={"query": "SELECT 1"}, headers=headers))[0] == status
+    assert len(running.store.asked) == (status == 200)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Origin": "https://a.page.example"}, 200),
+        ({"Origin": "https://page.other"}, 403),
+        ({"Host": "airis.example"}, 200),
+    ],
+    ids=str,
+)
+async def test_pages_may_send_that_cors_allows(tmp_path, headers, status):
+    async with aiohttp.ClientSession() as session:
+        running = Running(session, tmp_path)
+        await running.start(cors={"allowed_origins": ["https://*.page.example", "https://airis.example"]})
+        assert (await running.get("/version", headers=headers))[0] == status
+        await running.query.shutdown()
+
+
+async def test_what_is_reached_from_elsewhere_has_names_of_its_own(tmp_path):
+    async with aiohttp.ClientSession() as session:
+        running = Running(session, tmp_path)
+        await running.start(endpoint="0.0.0.0:0")
+        assert (await running.get("/version", headers={"Host": "airis.example"}))[0] == 200
+        assert (await running.get("/version", headers={"Origin": "https://page.example"}))[0] == 403
+        await running.query.shutdown()
+
+
 async def test_depends_on_the_store_it_names():
     query: Query = build("query", {"store": "store/cluster"}, kind=Kind.EXTENSION)
 

@@ -132,7 +132,7 @@ async def test_a_newer_schema_stops_the_start(start: Start, server: StoreProcess
         ({"endpoint": "http://c:8123", "tls": {"ca_file": "ca.pem"}}, "tls needs an https endpoint"),
         ({"cluster": "main"}, "cluster: only for a server"),
         ({"allow_writes": True}, "listen, which is empty"),
-        ({"listen": "8123"}, "has no port"),
+        ({"listen": "8123"}, "has no host"),
         ({"database": "a b"}, "pattern"),
         ({"endpoint": "http://c:8123", "cluster": "a'b"}, "no cluster name"),
         ({"retention": {"traces": "-1d"}}, "greater than or equal to 0"),

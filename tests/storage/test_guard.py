@@ -130,6 +130,7 @@ def test_parts_an_insert_from_its_data(sql: bytes, parts: tuple[str, str, bytes]
         ({"max_execution_time": "5"}, "5"),
         ({"max_execution_time": "0"}, "30"),
         ({"max_execution_time": "-1"}, "30"),
+        ({"max_execution_time": "1e-7"}, "30"),
         ({"max_execution_time": "nan"}, "30"),
         ({"max_execution_time": "1e9"}, "30"),
     ],
@@ -138,9 +139,38 @@ def test_limits_can_only_be_lowered(wanted: dict[str, str], in_force: str) -> No
     assert Limits(seconds=30).lowered(wanted)["max_execution_time"] == in_force
 
 
+def test_the_limits_of_the_parser_can_only_be_lowered() -> None:
+    limited = Limits().lowered({"max_parser_depth": "1000000", "max_ast_depth": "10"})
+
+    assert (limited["max_parser_depth"], limited["max_ast_depth"]) == ("1000", "10")
+
+
+@pytest.mark.parametrize("rest", ["/*x" * 20_000, "'" + "\\'" * 20_000, '"' + '\\"' * 20_000, "$a$" + " $b$" * 20_000])
+def test_what_is_open_is_read_once(rest: str) -> None:
+    found = parse(f"SELECT {rest}".encode()).tokens
+
+    assert (len(found), found[1].kind) == (2, "other")
+
+
 @pytest.mark.parametrize(
-    "name", ["dialect", "format_template_row", "format_schema", "max_untracked_memory", "allow_introspection_functions"]
+    "name",
+    [
+        "dialect",
+        "format_template_row",
+        "format_schema",
+        "max_untracked_memory",
+        "allow_introspection_functions",
+        "allow_simdjson",
+    ],
 )
 def test_settings_that_undo_the_locks_are_refused(name: str) -> None:
     with pytest.raises(Refused):
         Limits().lowered({name: "1"})
+
+
+def test_settings_whose_text_nobody_checks_are_refused() -> None:
+    guard = Guard((), ("filter", "log_comment"))
+
+    guard.check_settings(["log_comment", "max_threads"])
+    with pytest.raises(Refused):
+        guard.check_settings(["filter"])

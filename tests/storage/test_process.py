@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -45,6 +46,11 @@ async def test_it_serves_the_socket_and_ends_when_told(start: Start) -> None:
     assert await store.ping()
     assert await store.rows("SELECT {x:String} AS x", parameters={"x": "a'b\\\t\n"}) == [{"x": "a'b\\\t\n"}]
 
+    for size in (10, 30_000, 1_000_000):  # in the URL, and in a form
+        long = "a'b\\\t\n\0é\x85\r\n--" * (size // 10)
+        sql = "SELECT {x:String} AS x, {y:UInt8} AS y"
+        assert await store.rows(sql, parameters={"x": long, "y": 7}) == [{"x": long, "y": 7}]
+
     pid = process.pid
     await process.stop()
     assert process.pid is None
@@ -55,6 +61,21 @@ async def test_it_serves_the_socket_and_ends_when_told(start: Start) -> None:
         await store.rows("SELECT 1")
     assert told.value.retryable
     await store.close()
+
+
+async def test_a_query_is_waited_for_as_long_as_it_may_run(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("airis.storage.client.READ_TIMEOUT_S", 0.2)
+    address = Address(socket=str((await start()).options.socket))
+    hasty, patient = Store(address, "default", longest_query_s=0), Store(address, "default", longest_query_s=10)
+
+    with pytest.raises(StoreError, match="no answer in time"):
+        await hasty.rows("SELECT sleep(1) AS x")
+    assert await patient.rows("SELECT sleep(1) AS x") == [{"x": 0}]
+    settings = {"max_execution_time": "10"}
+    async with hasty.query("SELECT sleep(1)", output_format="TSV", settings=settings) as answer:
+        assert await answer.body() == b"0\n"
+    await hasty.close()
+    await patient.close()
 
 
 async def test_what_was_written_is_there_after_a_kill_and_it_serves_again(start: Start) -> None:
@@ -106,3 +127,15 @@ async def test_a_path_too_long_for_a_socket_is_named(start: Start) -> None:
     with pytest.raises(StartError, match="too long") as told:
         await start(socket_name="x" * 120)
     assert told.value.option == "directory"
+
+
+async def test_whatever_the_store_writes_to_stderr_is_read(tmp_path: Path) -> None:
+    script = "import sys; sys.stderr.write('x' * 1_000_000 + '\\nno disk\\n'); sys.exit(1)"
+
+    class Options(StoreOptions):
+        def command(self) -> list[str]:
+            return [sys.executable, "-c", script]
+
+    async with asyncio.timeout(20):
+        with pytest.raises(StartError, match=r"exit code 1\): no disk"):
+            await StoreProcess(Options(tmp_path, tmp_path / "s.sock")).start()

@@ -473,6 +473,16 @@ async def test_a_point_has_the_resource_of_its_time(tables, reference):
     assert values == {"1": [0, 1], "2": [2, 3]}
 
 
+async def test_exemplars_of_points_at_the_same_time_come_back_once(tables, reference):
+    points = [NumberDataPoint(time_unix_nano=NOW, as_int=n, exemplars=[Exemplar(as_int=n)]) for n in (1, 2)]
+    store(tables, reference, "metrics", request("metrics", gauge(*points)))
+
+    back = ExportMetricsServiceRequest.FromString(await reader.metrics_request(tables))
+
+    found = back.resource_metrics[0].scope_metrics[0].metrics[0].gauge.data_points
+    assert sorted(exemplar.as_int for point in found for exemplar in point.exemplars) == [1, 2]
+
+
 async def test_a_trace_that_is_not_there_reads_as_nothing(tables):
     assert await reader.trace_request(tables, "00") == b""
     assert await reader.trace_spans(tables, "00") == []
@@ -662,6 +672,18 @@ async def test_metric_names(shop, conditions, count):
         assert metric.last_unix_s == ARRIVED // SECOND
 
 
+async def test_a_series_that_was_registered_before_in_the_hour_counts(tables, reference):
+    hour = NOW // (3600 * SECOND) * 3600 * SECOND
+    points = [NumberDataPoint(time_unix_nano=hour + m * 60 * SECOND, as_int=m) for m in (1, 59)]
+    store(tables, reference, "metrics", request("metrics", gauge(*points)), arrived=hour + 60 * SECOND)
+
+    async def seen(since: int) -> tuple[int, int]:
+        return len(await reader.metric_names(tables, since=since)), len(await reader.services(tables, since=since))
+
+    assert await seen(hour + 50 * 60 * SECOND) == (1, 1)
+    assert await seen(hour + 59 * 60 * SECOND + 1) == (0, 0)
+
+
 async def test_the_points_of_a_metric_by_series(shop):
     [metric] = await reader.metric_names(shop)
     found = await reader.metric_points(shop, metric.name)
@@ -681,6 +703,16 @@ async def test_of_the_points_within_a_step_the_last_is_given(shop):
     assert series.points == ((minute(4), 40.0),)
 
 
+async def test_a_point_that_is_no_finite_number_is_given_as_it_is(tables, reference):
+    values = (math.inf, -math.inf, math.nan, 1e-300)
+    points = [NumberDataPoint(time_unix_nano=NOW + i * SECOND, as_double=value) for i, value in enumerate(values)]
+    store(tables, reference, "metrics", request("metrics", Metric(name="g", gauge={"data_points": points})))
+
+    [series] = await reader.metric_points(tables, "g")
+
+    assert str([value for _, value in series.points]) == "[inf, -inf, nan, 1e-300]"
+
+
 async def test_the_deltas_within_a_step_are_summed(tables, reference):
     values: list[dict[str, Any]] = [{"as_double": 1.0}, {"as_double": 2.0}, {"flags": 1}, {"as_double": 4.0}]
     points = [NumberDataPoint(time_unix_nano=NOW + i * SECOND, **value) for i, value in enumerate(values)]
@@ -692,6 +724,21 @@ async def test_the_deltas_within_a_step_are_summed(tables, reference):
 
     assert [value for _, value in whole.points] == [7.0]
     assert [value for _, value in single.points] == [1.0, 2.0, 4.0]
+
+
+async def test_no_query_joins_distributed_tables_in_a_way_that_a_cluster_refuses(shop, monkeypatch):
+    asked: list[str] = []
+
+    async def rows(sql: str, *, parameters: Any = None) -> list[dict[str, Any]]:
+        asked.append(sql)
+        return shop.query(sql, parameters)
+
+    monkeypatch.setattr(shop, "rows", rows)
+    await reader.metrics_request(shop, name=METRIC["name"])
+
+    subqueries = [sql for sql in asked if "IN (SELECT" in sql]
+    assert len(subqueries) == 4
+    assert all("GLOBAL IN (SELECT" in sql for sql in subqueries)
 
 
 async def test_metrics_come_back_of_the_series_that_have_the_labels(shop):

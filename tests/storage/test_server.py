@@ -4,6 +4,7 @@ import gzip
 import http.client
 import json
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -220,6 +221,38 @@ def test_stores_nothing_of_data_that_is_wrong(
 
 
 @pytest.mark.parametrize(
+    ("table", "settings", "code"),
+    [
+        ("(a UInt64, b String, CONSTRAINT c CHECK a < 1) ENGINE = MergeTree ORDER BY a", {}, 469),
+        (
+            "(a UInt64, b String) ENGINE = MergeTree ORDER BY a PARTITION BY a",
+            {"max_partitions_per_insert_block": 1},
+            252,
+        ),
+        ("(a UInt64, b String MATERIALIZED throwIf(a = 2)) ENGINE = MergeTree ORDER BY a", {}, 395),
+    ],
+    ids=["constraint", "partitions", "expression"],
+)
+def test_what_the_table_does_not_take_is_not_acknowledged(
+    store: StoreProcess, database: str, table: str, settings: dict[str, Any], code: int
+) -> None:
+    store.post(f"CREATE TABLE d.u {table}")
+
+    reply = store.request("POST", "INSERT INTO d.u (a) FORMAT CSV", b"1\n2\n", **settings)
+
+    assert (reply.code, reply.status) == (code, 500)
+    assert store.get("SELECT count() FROM d.u").body == b"0\n"
+
+
+def test_settings_of_an_insert_hold(store: StoreProcess, database: str) -> None:
+    store.post("INSERT INTO d.t SETTINGS insert_deduplication_token = 'x' FORMAT CSV\n1,x\n")
+    store.post("INSERT INTO d.t SETTINGS insert_deduplication_token = 'x' VALUES (2, 'y')")
+    store.post("INSERT INTO d.t VALUES (3, 'z')")
+
+    assert store.get("SELECT a FROM d.t ORDER BY a").body == b"1\n3\n"
+
+
+@pytest.mark.parametrize(
     ("query", "parameters", "code", "status"),
     [
         ("SELECT 1 FROM", {}, 62, 400),
@@ -232,6 +265,7 @@ def test_stores_nothing_of_data_that_is_wrong(
         ("SELECT 1", {"nothing": "1"}, 115, 404),
         ("SELECT 1", {"max_threads": "x"}, 27, 400),
         ("SELECT 1 FORMAT Nothing", {}, 73, 404),
+        ("SELECT 1 FORMAT DataFrame", {}, 73, 404),
         ("SELECT {x:Int8}", {}, 456, 500),
         ("SELECT {x:Int8}", {"param_x": "1'"}, 457, 500),
         ("SELECT throwIf(1)", {}, 395, 500),
@@ -302,6 +336,54 @@ def test_get_and_readonly_requests_write_nothing(store: StoreProcess, database: 
 
 
 @pytest.mark.parametrize("query", WRITES)
+def test_the_name_of_a_parameter_runs_nothing(store: StoreProcess, database: str, query: str) -> None:
+    name = f"param_x` = '1'; {query}; SET `param_y"
+
+    assert store.get("SELECT {x:String}", unix=False, param_x="1", **{name: "2"}).body == b"1\n"
+
+    assert store.get("EXISTS TABLE d.t").body == b"1\n"
+    assert store.get("EXISTS TABLE d.u").body == b"0\n"
+    assert number_of_rows(store) == 0
+
+
+def test_the_name_of_a_parameter_lifts_no_limit(read_only_store: StoreProcess) -> None:
+    name = "param_x` = '1', `max_memory_usage` = '0', `param_y"
+
+    reply = read_only_store.get("SELECT getSetting('max_memory_usage')", unix=False, **{name: "1"})
+
+    assert reply.body == b"1073741824\n"
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("SELECT 1" + " + 1" * 60_000, 167),
+        ("SELECT " + "(" * 100_000 + "1" + ")" * 100_000, 306),
+        ("SELECT 1 " + " " * 256 * 1024, 62),
+        ("SELECT " + "/*x" * 80_000, 497),
+        ("SELECT '" + "\\'" * 100_000, 497),
+    ],
+    ids=["deep tree", "deep parentheses", "long", "open comments", "open quotes"],
+)
+def test_no_query_wears_down_the_process(read_only_store: StoreProcess, query: str, code: int) -> None:
+    parser = {"max_parser_depth": 10**9, "max_ast_depth": 10**9, "max_ast_elements": 10**9, "max_query_size": 10**9}
+    began = time.monotonic()
+
+    reply = read_only_store.post(query, unix=False, **parser)
+
+    assert reply.code == code
+    assert len(reply.body) < 1000 or code != 497
+    assert time.monotonic() - began < 3
+    assert read_only_store.get("SELECT 1").body == b"1\n"
+
+
+def test_a_query_id_cannot_break_the_answer(store: StoreProcess) -> None:
+    reply = store.get("SELECT 1", query_id="a\r\nX-B: c")
+
+    assert (reply.body, reply.headers["x-clickhouse-query-id"]) == (b"1\n", "a??X-B: c")
+
+
+@pytest.mark.parametrize("query", WRITES)
 def test_a_read_only_listener_writes_nothing(read_only_store: StoreProcess, query: str) -> None:
     assert read_only_store.post(query, unix=False).code == 164
     assert read_only_store.post(query, unix=False, readonly="0").code == 164
@@ -344,6 +426,15 @@ def secret(tmp_path: Path) -> Path:
         ("DESCRIBE file('$')", {}),
         ("EXPLAIN SELECT * FROM `$`", {}),
         ("SELECT 1 FORMAT Template", {"format_template_row": "$"}),
+        ("SELECT 1 AS x", {"filter": "throwIf(1, file('$'))"}),
+        ("SELECT 1 AS x", {"select": "file('$')"}),
+        ("SELECT 1 AS x", {"order": "throwIf(1, file('$'))"}),
+        ("SELECT 1 AS x SETTINGS filter = 'throwIf(1, file(''$''))'", {}),
+        ("SELECT 1 AS x SETTINGS filter = $$throwIf(1, file('$'))$$", {}),
+        ("SELECT 1 AS x SETTINGS max_threads = 1, `order` = $$throwIf(1, file('$'))$$", {}),
+        ("SELECT * FROM (SELECT 1 AS x SETTINGS filter = 'throwIf(1, file(''$''))')", {}),
+        ("SELECT 1 AS x", {"additional_result_filter": "throwIf(1, file('$'))"}),
+        ("SELECT 1 FROM system.one", {"additional_table_filters": "{'system.one': 'throwIf(1, file(''$''))'}"}),
         ("SELECT 1 FORMAT Template SETTINGS format_template_row = '$'", {}),
         ("file('$')", {"dialect": "kusto", "allow_experimental_kusto_dialect": "1"}),
         ("SELECT * FROM url('file://$', 'LineAsString')", {}),
@@ -439,6 +530,17 @@ def test_a_query_ends_with_its_client(store: StoreProcess, output_format: str) -
     connection.close()
 
     wait_until_running(store, query, running=False)
+
+
+def test_a_client_that_does_not_read_keeps_no_reader(read_only_store: StoreProcess) -> None:
+    idle = read_only_store.connection(unix=False)
+    idle.request("GET", "/?query=SELECT+repeat('x',1000)FROM+numbers(900000)")
+    idle.getresponse().read(1)
+
+    replies = (read_only_store.get("SELECT 1") for _ in range(20))  # each waits for half a second
+
+    assert any(reply.status == 200 for reply in replies)
+    idle.close()
 
 
 def test_results_are_streamed_and_end_with_their_client(store: StoreProcess) -> None:
