@@ -2,9 +2,9 @@
 
 import re
 import types
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, SecretStr, WithJsonSchema, model_validator
 
@@ -15,6 +15,22 @@ class Scalar:
 
     value: bool | int | float | None
     text: str
+
+
+class WrittenList(list[Any]):
+    """A list from outside the file before its field is known, with the text that a string field takes."""
+
+    def __init__(self, items: Iterable[Any], text: str) -> None:
+        super().__init__(items)
+        self.text = text
+
+
+class WrittenMapping(dict[str, Any]):
+    """A mapping, as `WrittenList`."""
+
+    def __init__(self, items: Mapping[str, Any], text: str) -> None:
+        super().__init__(items)
+        self.text = text
 
 
 class Secret(SecretStr):
@@ -88,10 +104,11 @@ def _fit(annotation: Any, value: Any) -> Any:
     section = section_of(annotation)
     if section is not None:
         return _fit_section(section, type(None) in options, value)
+    wants_text = any(map(_is_text, options)) and not any(o in (int, float, bool) for o in options)
     if isinstance(value, Scalar):
-        wants_text = any(o is str or (isinstance(o, type) and issubclass(o, SecretStr)) for o in options)
-        wants_typed = any(o in (int, float, bool) for o in options)
-        return value.text if wants_text and not wants_typed and value.value is not None else value.value
+        return value.text if wants_text and value.value is not None else value.value
+    if isinstance(value, WrittenList | WrittenMapping) and wants_text:
+        return value.text
     for option in options:
         arguments = get_args(option)
         if get_origin(option) is list and isinstance(value, list):
@@ -99,6 +116,10 @@ def _fit(annotation: Any, value: Any) -> Any:
         if get_origin(option) is dict and isinstance(value, dict):
             return {key: _fit(arguments[1], item) for key, item in cast("dict[str, Any]", value).items()}
     return plain(value)
+
+
+def _is_text(option: Any) -> bool:
+    return get_origin(option) is Literal or (isinstance(option, type) and issubclass(option, str | SecretStr))
 
 
 def _fit_section(section: type[Config], optional: bool, value: Any) -> Any:
@@ -117,7 +138,8 @@ def _fit_section(section: type[Config], optional: bool, value: Any) -> Any:
 
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h|d)")
+_DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h|d)", re.ASCII)
+_MAX_DURATION_S = 2**63 / 1e9
 
 
 def parse_duration(text: str) -> float:
@@ -133,6 +155,8 @@ def parse_duration(text: str) -> float:
         position = part.end()
     if not rest or position != len(rest):
         raise ValueError(f'"{text}" is not a duration; write a number and a unit, such as "200ms", "5s" or "1h30m"')
+    if total > _MAX_DURATION_S:
+        raise ValueError(f'"{text}" is longer than 292 years')
     return sign * total
 
 

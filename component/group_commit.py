@@ -1,16 +1,20 @@
 """Group commit: what arrives while the stage behind is busy goes on together, as soon as that stage is idle.
 
-Nobody waits on an idle stage, and everybody is answered with the outcome of their own batch.
+Nobody waits on an idle stage, and everybody is answered with the outcome of their own batch; but when the stage
+says that it takes nothing now, whoever waits is told so too, rather than held for another try.
 """
 
 import asyncio
 import time
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from airis.component.errors import ConsumeError, Permanent, Retryable
 from airis.data import Batch
+
+MOST_REST_S = 1.0
+"""A delivery that hung says nothing about what the next one costs."""
 
 Deliver = Callable[[Sequence[Batch]], Awaitable[None]]
 """Takes one group and returns when it is stored, or raises as a consumer does."""
@@ -27,7 +31,7 @@ class Limits:
     wait for it."""
     share: float = 1.0
     """Most of the time that deliveries of less than full groups may take: after one that took long, the next one
-    waits for as long as keeps them under it."""
+    waits for as long as keeps them under it. One that came to nothing leaves the way free."""
 
 
 class GroupCommit:
@@ -48,7 +52,7 @@ class GroupCommit:
         self._limits = limits
         self._clock = clock
         self._sleep = sleep
-        self._pending: deque[tuple[Batch, asyncio.Future[None]]] = deque()
+        self._pending: OrderedDict[asyncio.Future[None], Batch] = OrderedDict()
         self._pending_items = self._pending_bytes = 0
         self._full = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
@@ -62,11 +66,15 @@ class GroupCommit:
     async def submit(self, batch: Batch) -> None:
         """Return when the batch is delivered, or raise Retryable, Permanent or Partial."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._pending.append((batch, done))
+        self._pending[done] = batch
         self._pend(batch, 1)
         if self._worker is None:
             self._worker = asyncio.create_task(self._work())
-        await done
+        try:
+            await done
+        finally:
+            if done in self._pending:  # the caller left; clients that try again and again must not fill the memory
+                self._pend(self._pending.pop(done), -1)
 
     async def close(self) -> None:
         """Return when everything that was submitted is answered."""
@@ -78,9 +86,15 @@ class GroupCommit:
             while self._pending:
                 await self._until_due()
                 started = self._clock()
-                await self._settle(self._take())
-                took = self._clock() - started
-                self._next_start = started + max(self._limits.interval_s, took / self._limits.share)
+                try:
+                    await self._settle(self._take())
+                except Retryable as error:
+                    took = 0.0
+                    self._refuse_pending(error)
+                else:
+                    took = self._clock() - started
+                rest = min(took / self._limits.share - took, MOST_REST_S)
+                self._next_start = started + max(self._limits.interval_s, took + rest)
         finally:
             self._worker = None
 
@@ -103,17 +117,24 @@ class GroupCommit:
         full = self._pending_items >= self._limits.items or self._pending_bytes >= self._limits.size_bytes
         (self._full.set if full else self._full.clear)()
 
+    def _refuse_pending(self, error: Retryable) -> None:
+        _answer([(batch, done) for done, batch in self._pending.items()], error)
+        self._pending.clear()
+        self._pending_items = self._pending_bytes = 0
+        self._full.clear()
+
     def _take(self) -> list[tuple[Batch, asyncio.Future[None]]]:
-        """The oldest batches that fit in one group, at least one; those of callers that left are dropped."""
+        """The oldest batches that fit in one group; those of callers that are about to leave are dropped."""
         group: list[tuple[Batch, asyncio.Future[None]]] = []
         items = size = 0
         while self._pending:
-            batch, done = self._pending[0]
+            done = next(iter(self._pending))
+            batch = self._pending[done]
             if group and (
                 items + batch.items > self._limits.items or size + batch.size_bytes > self._limits.size_bytes
             ):
                 break
-            self._pending.popleft()
+            del self._pending[done]
             self._pend(batch, -1)
             if not done.cancelled():
                 group.append((batch, done))
@@ -122,6 +143,7 @@ class GroupCommit:
         return group
 
     async def _settle(self, group: list[tuple[Batch, asyncio.Future[None]]]) -> None:
+        """Deliver the group and answer its callers; raises Retryable, after the answer, if nothing is taken now."""
         if not group:
             return
         try:
@@ -129,8 +151,15 @@ class GroupCommit:
         except Permanent as error:
             if len(group) == 1:
                 _answer(group, error)
-            for single in group if len(group) > 1 else ():
-                await self._settle([single])
+            for place, single in enumerate(group if len(group) > 1 else ()):
+                try:
+                    await self._settle([single])
+                except Retryable as retryable:
+                    _answer(group[place:], retryable)
+                    raise
+        except Retryable as error:
+            _answer(group, error)
+            raise
         except ConsumeError as error:
             _answer(group, error)
         except asyncio.CancelledError:

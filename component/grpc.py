@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import grpc
 
 DEFAULT_MAX_MESSAGE_MIB = 4
+MAX_MILLISECONDS = 2**31 - 2
+"""24.8 days; grpcio takes no longer times, and 2**31 - 1 for never."""
 
 
 class KeepaliveParameters(Config):
@@ -97,7 +99,9 @@ class GrpcServerConfig(Config):
             "grpc.keepalive_timeout_ms": ours.timeout,
             "grpc.http2.min_ping_interval_without_data_ms": theirs.min_time,
         }
-        arguments.extend((name, round(seconds * 1000)) for name, seconds in durations.items() if seconds)
+        arguments.extend(
+            (name, min(round(seconds * 1000), MAX_MILLISECONDS)) for name, seconds in durations.items() if seconds
+        )
         arguments.append(("grpc.keepalive_permit_without_calls", int(theirs.permit_without_stream)))
         return arguments
 

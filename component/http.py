@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from email.utils import formatdate
 from pathlib import Path
 
+import httptools
 import uvicorn
 from pydantic import Field, ValidationInfo, field_validator
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -29,9 +30,14 @@ SHUTDOWN_GRACE_S = 5.0
 FLUSH_S = 1.0
 """How long clients may then take to read their answers."""
 
+MAX_HEAD_BYTES = 64 * 1024
+"""Largest request line with its headers, or trailers; the parser would keep any amount."""
+
 _NEVER_S = 10 * 365 * 86400
 THREAD_BYTES = 64 * 1024
 """A compressed body larger than this is inflated in a thread, so that the loop stays responsive."""
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -95,6 +101,16 @@ class HttpServerConfig(Config):
         if others.data.get("transport") == "tcp":
             parse_endpoint(endpoint)
         return endpoint
+
+    @field_validator("response_headers")
+    @classmethod
+    def _headers_of_one_line(cls, headers: dict[str, str]) -> dict[str, str]:
+        for name, value in headers.items():
+            if not _HEADER_NAME.fullmatch(name):
+                raise ValueError(f'"{name}" is not the name of a header')
+            if not value.isprintable():
+                raise ValueError(f'the value of "{name}" has a line end or another control character')
+        return headers
 
     @field_validator("compression_algorithms")
     @classmethod
@@ -280,7 +296,7 @@ class HttpServer:
 
 
 class _Connection(HttpToolsProtocol):
-    """uvicorn's connection with the time limits that it lacks."""
+    """uvicorn's connection with the limits that it lacks, and deaf to offers to speak another protocol."""
 
     def __init__(
         self, settings: uvicorn.Config, state: ServerState, config: HttpServerConfig, fixed_headers: Headers
@@ -291,6 +307,8 @@ class _Connection(HttpToolsProtocol):
         self._config = config
         self._fixed_headers = fixed_headers
         self._reading: asyncio.TimerHandle | None = None
+        self._head_bytes = 0
+        """What came since the last piece of a body."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -305,11 +323,57 @@ class _Connection(HttpToolsProtocol):
         """Return when the connection is closed."""
         await self._lost.wait()
 
+    def data_received(self, data: bytes) -> None:
+        self._head_bytes += len(data)
+        self._unset_keepalive_if_required()
+        try:
+            while True:
+                try:
+                    self.parser.feed_data(data)
+                    break
+                except httptools.HttpParserUpgrade as offer:
+                    data = self._without_offer() + data[offer.args[0] :]
+                    self.parser = httptools.HttpRequestParser(self)
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+            return
+        if self._head_bytes > MAX_HEAD_BYTES:
+            self._refuse_head()
+
+    def _should_upgrade(self) -> bool:
+        # The parser takes the body of a request with "Upgrade: h2c", as Java's client sends it, for the other
+        # protocol. It is left aside here, and comes again without the offer.
+        return True
+
+    def _without_offer(self) -> bytes:
+        """The head of the request just read, without the headers that offer another protocol."""
+        method = self.parser.get_method()
+        if method == b"CONNECT":
+            raise httptools.HttpParserError("no proxy")
+        lines = [b"%b %b HTTP/%b" % (method, self.url, self.parser.get_http_version().encode())]
+        for name, value in self.headers:
+            if name == b"connection":
+                kept = [token for token in value.split(b",") if token.strip().lower() not in _OFFERS]
+                value = b",".join(kept)
+            if name not in _OFFERS:
+                lines.append(b"%b: %b" % (name, value))
+        return b"\r\n".join([*lines, b"", b""])
+
+    def _refuse_head(self) -> None:
+        if self.cycle and not self.cycle.response_complete:  # an answer is on its way
+            self.transport.abort()
+        else:
+            self.transport.write(_HEAD_TOO_LARGE)
+            self.transport.close()
+
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._allow(self._config.read_header_timeout)
 
     def on_headers_complete(self) -> None:
+        self._head_bytes = 0
+        if self.parser.should_upgrade():
+            return
         self.server_state.default_headers = [(b"date", _date()), *self._fixed_headers]
         super().on_headers_complete()
         # After "Expect: 100-continue" nobody knows whether the body follows an answer that did not wait for it.
@@ -318,15 +382,28 @@ class _Connection(HttpToolsProtocol):
         # The body of a pipelined request is not read before the one in front is answered.
         self._allow(0 if self.pipeline else self._config.read_timeout)
 
+    def on_body(self, body: bytes) -> None:
+        self._head_bytes = 0
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
         self._allow(0)
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.cycle.more_body and self._reading is None:  # of a pipelined request
+            self._allow(self._config.read_timeout)
 
     def _allow(self, seconds: float) -> None:
         """Close the connection after so long, unless this is called again; 0 is for ever."""
         if self._reading is not None:
             self._reading.cancel()
         self._reading = self.loop.call_later(seconds, self.transport.abort) if seconds else None
+
+
+_OFFERS = (b"upgrade", b"http2-settings")
+_HEAD_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
 def warn_of_exposure(endpoint: str, transport: Transport, tls: TlsServerConfig | None, telemetry: Telemetry) -> None:

@@ -15,7 +15,13 @@ Transport = Literal["tcp", "unix"]
 def parse_endpoint(endpoint: str) -> tuple[str, int]:
     """Host and port of ``host:port``, ``[::1]:port`` or ``:port`` (every address); ValueError says what to write."""
     host, colon, port = endpoint.rpartition(":")
-    if not colon or (":" in host and not host.startswith("[")):
+    if "://" in endpoint:
+        raise ValueError(f'"{endpoint}" is a URL; write "{endpoint.partition("://")[2].partition("/")[0]}"')
+    if endpoint.isascii() and endpoint.isdigit():
+        raise ValueError(f'"{endpoint}" has no host; write "localhost:{endpoint}"')
+    if endpoint.count(":") > 1 and not endpoint.startswith("["):
+        raise ValueError(f'"{endpoint}": write an IPv6 address in brackets, as in "[::1]:4318"')
+    if not colon or endpoint.endswith("]"):
         raise ValueError(f'"{endpoint}" has no port; write "{endpoint or "localhost"}:4318"')
     if not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise ValueError(f'"{endpoint}": "{port}" is no port; write a number from 0 to 65535')
@@ -43,10 +49,13 @@ def bind(endpoint: str, transport: Transport) -> socket.socket:
     """
     try:
         return _bind_unix(endpoint) if transport == "unix" else _bind_tcp(*parse_endpoint(endpoint))
-    except socket.gaierror as error:
-        raise StartError(f'"{endpoint}": the host is not known: {error.strerror}', "endpoint") from error
+    except (socket.gaierror, UnicodeError) as error:  # the latter for names that cannot be, such as "a..b"
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise StartError(f'"{endpoint}": the host is not known: {reason}', "endpoint") from error
     except OSError as error:
         reason = _REASONS.get(error.errno or 0) or error.strerror or str(error)
+        if transport == "unix" and error.errno == errno.EADDRINUSE:
+            reason = "the path is taken; stop what listens there, or write another one"
         raise StartError(f'"{endpoint}": {reason}', "endpoint") from error
 
 

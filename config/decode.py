@@ -7,7 +7,7 @@ from typing import Any, TypeVar, cast, get_args
 
 from pydantic import ValidationError
 
-from airis.component.config import Config, Scalar, section_of
+from airis.component.config import Config, Scalar, WrittenList, WrittenMapping, section_of
 from airis.config.document import Node
 from airis.config.errors import Mark, Problem
 
@@ -39,9 +39,11 @@ def decode(model: type[M], node: Node, path: tuple[str, ...], key_mark: Mark, pr
 def raw(node: Node) -> Any:
     """The node as dicts and lists with `Scalar` leaves, for `Config` to choose text or typed value."""
     if isinstance(node.value, dict):
-        return {key: raw(entry.node) for key, entry in node.value.items()}
+        mapping = {key: raw(entry.node) for key, entry in node.value.items()}
+        return WrittenMapping(mapping, node.text) if node.text else mapping
     if isinstance(node.value, list):
-        return [raw(item) for item in node.value]
+        items = [raw(item) for item in node.value]
+        return WrittenList(items, node.text) if node.text else items
     return node.value
 
 
@@ -87,9 +89,18 @@ def _message(kind: str, detail: dict[str, Any], node: Node) -> str:
         return f"expected {expected}, got {_shown(node)}"
     if kind == "value_error":
         # The text of a validator may repeat the value, which is no one's business if it came from outside.
-        return "the value put in here is not valid" if node.substituted else str(detail["ctx"]["error"])
+        return "the value put in here is not valid" if _is_from_outside(node) else str(detail["ctx"]["error"])
     message = str(detail["msg"]).removeprefix("Input ").removeprefix("should ")
     return f"must {message}" if str(detail["msg"]).startswith("Input should") else message
+
+
+def _is_from_outside(node: Node) -> bool:
+    """Whether anything in the node is."""
+    if node.substituted:
+        return True
+    if isinstance(node.value, dict):
+        return any(_is_from_outside(entry.node) for entry in node.value.values())
+    return isinstance(node.value, list) and any(map(_is_from_outside, node.value))
 
 
 def _shown(node: Node) -> str:

@@ -31,6 +31,8 @@ class Node:
     value: "str | Scalar | list[Node] | dict[str, Entry]"
     substituted: bool = False
     """Came from outside the file, so it may be secret and is never repeated in a message."""
+    text: str = ""
+    """How a list or a mapping from outside was written, for an option that takes text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,11 @@ def parse(text: str, source: str) -> Node:
         at = error.problem_mark or error.context_mark
         mark = Mark(source, at.line + 1, at.column + 1) if at else Mark(source, 1, 1)
         raise ConfigError([Problem(mark, (), f"not valid YAML: {_why(text, error, mark)}")]) from None
-    except (yaml.YAMLError, RecursionError) as error:
+    except yaml.reader.ReaderError as error:
+        before = text.encode(errors="replace")[: error.position].decode(errors="ignore")
+        mark = Mark(source, before.count("\n") + 1, len(before) - before.rfind("\n"))
+        raise ConfigError([Problem(mark, (), f"not valid YAML: {error.reason}")]) from None
+    except (yaml.YAMLError, RecursionError, UnicodeError) as error:
         raise ConfigError([Problem(Mark(source, 1, 1), (), f"not valid YAML: {error}")]) from None
     if root is None:
         return Node(Mark(source, 1, 1), Scalar(None, ""))
@@ -69,7 +75,10 @@ def resolve_plain(text: str) -> bool | int | float | str | None:
     if text in ("false", "False", "FALSE"):
         return False
     if _INTEGER.fullmatch(text):
-        return _integer(text.replace("_", ""))
+        try:
+            return _integer(text.replace("_", ""))
+        except ValueError:  # no digit, as in "0x_", or thousands of them
+            return text
     if _FLOAT.fullmatch(text):
         return float(text)
     if _NOT_FINITE.fullmatch(text):

@@ -162,7 +162,8 @@ class _Reader:
                 self.problem(item.mark, path, f'"{component_id}" is named twice')
             elif component_id not in self.configured[kind]:
                 hint = suggestion(component_id, self.configured[kind])
-                self.problem(item.mark, path, f'references {kind} "{component_id}" which is not configured; {hint}')
+                shown = "…" if item.substituted else component_id
+                self.problem(item.mark, path, f'references {kind} "{shown}" which is not configured; {hint}')
             else:
                 found.append(component_id)
         return tuple(found)

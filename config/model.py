@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from airis.component import Config, Factory, Kind
+from airis.component.listen import parse_endpoint
 from airis.config.errors import Mark, Problem
 from airis.data import Signal
 
@@ -51,6 +52,12 @@ class MetricsTelemetryConfig(Config):
         default="normal", description='"none" turns them off.'
     )
     address: str = Field(default="localhost:8888", description="Where Prometheus can scrape them, under /metrics.")
+
+    @field_validator("address")
+    @classmethod
+    def _address_can_be_read(cls, address: str) -> str:
+        parse_endpoint(address)
+        return address
 
 
 class TelemetryConfig(Config):

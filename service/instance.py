@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +14,9 @@ from airis import __version__
 
 _FILE = "instance.json"
 _LOCK = "instance.lock"
+
+LOCK_TRIES = 20
+LOCK_PAUSE_S = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +48,21 @@ class Claim:
         """Raises InUse, OSError."""
         self._data_dir = data_dir
         self._lock = os.open(data_dir / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not self._locked():
             os.close(self._lock)
             other = running(data_dir)
             who = f"airis with process id {other.pid}" if other else "another airis"
-            raise InUse(f"{data_dir} is in use by {who}") from None
+            raise InUse(f"{data_dir} is in use by {who}")
         (data_dir / _FILE).unlink(missing_ok=True)
+
+    def _locked(self) -> bool:
+        """Take the lock; a command that looks who runs has it for a moment as well, so one try says nothing."""
+        for _ in range(LOCK_TRIES):
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            time.sleep(LOCK_PAUSE_S)
+        return False
 
     def announce(
         self, started_unix_s: int, configuration: str, endpoints: Mapping[str, str], metrics_address: str

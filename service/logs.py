@@ -61,4 +61,5 @@ class _ToStructlog(logging.Handler):
     """Hands the standard library's records to structlog, so that there is one log."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        structlog.get_logger().log(record.levelno, record.getMessage(), logger=record.name)
+        level = max((known for known in _LEVELS.values() if known <= record.levelno), default=logging.DEBUG)
+        structlog.get_logger().log(level, record.getMessage(), logger=record.name, exc_info=record.exc_info)

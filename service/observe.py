@@ -67,8 +67,15 @@ class CountedItems:
 
     async def consume(self, batch: Batch) -> None:
         """Hand on, then count: a batch that was refused and comes again counts once."""
-        await self.downstream.consume(batch)
-        self.counter.add(batch.items)
+        taken = 0
+        try:
+            await self.downstream.consume(batch)
+            taken = batch.items
+        except Partial as partial:
+            taken = batch.items - min(partial.rejected, batch.items)
+            raise
+        finally:
+            self.counter.add(taken)
 
 
 def incoming(telemetry: Telemetry) -> Counter:

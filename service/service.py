@@ -1,12 +1,13 @@
 """One running configuration: start, ready, drain, shut down."""
 
 import asyncio
+import resource
 import signal
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
@@ -74,6 +75,7 @@ class Service:
         except BaseException:
             await self._own_metrics.shutdown()
             self._claim.release()
+            self._claim = None
             raise
 
     async def shutdown(self, deadline_s: float = DRAIN_DEADLINE_S) -> bool:
@@ -112,25 +114,50 @@ class Service:
     async def run(self, on_ready: Callable[[], None] = lambda: None) -> bool:
         """Start, serve until SIGINT, SIGTERM or a failure, drain; False if it did not end well.
 
-        A second signal ends the drain at once.
+        A signal ends a start as well, and a second one ends the drain at once.
         """
+        _allow_many_connections()
         with _signals(self.stop) as second_signal:
-            await self.start()
-            self._announce()
-            log.info("ready")
-            on_ready()
-            await self._stopping.wait()
-            log.info("shutting down")
-            drain = asyncio.create_task(self.shutdown())
             cut = asyncio.create_task(second_signal.wait())
-            await asyncio.wait({drain, cut}, return_when=asyncio.FIRST_COMPLETED)
-            cut.cancel()
-            if not drain.done():
-                log.error("shutdown cut short by a second signal", component=self.graph.draining)
-                drain.cancel()
-                await asyncio.wait({drain}, timeout=1)
-                return False
-            return drain.result() and self.failure is None
+            try:
+                if await self._start_unless_stopped(cut):
+                    self._announce()
+                    log.info("ready")
+                    on_ready()
+                    await self._stopping.wait()
+                log.info("shutting down")
+                drain = asyncio.create_task(self.shutdown())
+                await asyncio.wait({drain, cut}, return_when=asyncio.FIRST_COMPLETED)
+                if not drain.done():
+                    log.error("shutdown cut short by a second signal", component=self.graph.draining)
+                    drain.cancel()
+                    await asyncio.wait({drain}, timeout=1)
+                    return False
+                return drain.result() and self.failure is None
+            finally:
+                cut.cancel()
+
+    async def _start_unless_stopped(self, cut: asyncio.Task[Any]) -> bool:
+        """Start all; False if the service was to stop first, and what had started has been shut down."""
+        starting = asyncio.create_task(self.start())
+        stopping = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if starting.done():
+            starting.result()
+            return True
+        starting.cancel()
+        await asyncio.wait({starting, cut}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done() and not starting.cancelled():
+            starting.exception()  # what fails now is of no use to anybody
+        return False
+
+
+def _allow_many_connections() -> None:
+    """Use what the system allows, as Go's programs do: the usual 1024 files are as many clients at most."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # macOS says "unlimited" and takes less
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 @contextmanager

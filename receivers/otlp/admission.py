@@ -5,19 +5,16 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Literal, ParamSpec, TypeVar
+from typing import Literal
 
 from airis.component import ConsumeError, Consumer, Retryable, Telemetry
 from airis.data import NO_METADATA, Batch, Origin, Signal, kernels
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
 Encoding = Literal["protobuf", "json"]
 Metadata = Mapping[str, tuple[str, ...]]
 
-THREAD_BYTES = 1024 * 1024
-"""A request larger than this is checked in a thread, so that the loop stays responsive."""
+THREAD_BYTES: Mapping[Encoding, int] = {"protobuf": 1024 * 1024, "json": 64 * 1024}
+"""A request larger than this is checked in a thread, so that the loop stays responsive. JSON takes much longer."""
 LOG_INTERVAL_S = 60.0
 
 # Credentials must not get into queues on disk; what describes one message or one hop says nothing about the
@@ -85,7 +82,7 @@ class Admission:
         Raises MalformedPayload for a body that cannot be read, else Retryable, Permanent or Partial.
         """
         try:
-            payload, items, repaired = await _in_thread_if_large(len(body), _check, signal, body, encoding)
+            payload, items, repaired = await _checked(signal, body, encoding)
         except kernels.MalformedPayload:
             self.note_unreadable(transport, "malformed")
             raise
@@ -145,10 +142,10 @@ def _check(signal: Signal, body: bytes, encoding: Encoding) -> tuple[bytes, int,
     return kernels.validate(signal, kernels.from_json(signal, body) if encoding == "json" else body)
 
 
-async def _in_thread_if_large(size_bytes: int, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    if size_bytes > THREAD_BYTES:
-        return await asyncio.to_thread(function, *args, **kwargs)
-    return function(*args, **kwargs)
+async def _checked(signal: Signal, body: bytes, encoding: Encoding) -> tuple[bytes, int, int]:
+    if len(body) > THREAD_BYTES[encoding]:
+        return await asyncio.to_thread(_check, signal, body, encoding)
+    return _check(signal, body, encoding)
 
 
 class _Occasional:

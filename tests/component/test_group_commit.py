@@ -119,14 +119,31 @@ async def test_deliveries_take_no_more_than_their_share_of_the_time() -> None:
     stage.gate.clear()
     first = asyncio.create_task(group.submit(batch("a")))
     await stage.busy.wait()
-    await clock.advance(1)
+    await clock.advance(0.2)
     stage.gate.set()
     await first
     waiting = await held(group, "b")
 
-    await clock.advance(2.9)
+    await clock.advance(0.5)
     assert stage.groups == [[b"a"]]
     await clock.advance(0.2)
+    await asyncio.gather(*waiting)
+    assert stage.groups == [[b"a"], [b"b"]]
+
+
+async def test_after_a_delivery_that_hung_the_next_one_rests_a_second() -> None:
+    clock = ManualClock()
+    stage = Stage()
+    group = GroupCommit(stage, Limits(share=0.5), clock, clock.sleep)
+    stage.gate.clear()
+    first = asyncio.create_task(group.submit(batch("a")))
+    await stage.busy.wait()
+    await clock.advance(15)
+    stage.gate.set()
+    await first
+    waiting = await held(group, "b")
+
+    await clock.advance(1.1)
     await asyncio.gather(*waiting)
     assert stage.groups == [[b"a"], [b"b"]]
 
@@ -155,6 +172,68 @@ async def test_every_caller_of_a_group_is_told_its_outcome(error: Exception) -> 
     outcomes = await asyncio.gather(first, *others, return_exceptions=True)
 
     assert outcomes == [None, error, error]
+
+
+async def test_a_stage_that_takes_nothing_now_tells_all_who_wait_so() -> None:
+    stage = Stage()
+    group, first = await busy_with_first(stage, Limits(items=2))
+    stage.bad[b"first"] = Retryable("busy", 1.0)
+    others = await held(group, "b", "c", "d")
+
+    stage.gate.set()
+    outcomes = await asyncio.gather(first, *others, return_exceptions=True)
+
+    assert outcomes == [stage.bad[b"first"]] * 4
+    assert stage.groups == [[b"first"]]
+    await group.submit(batch("e"))
+    assert stage.groups == [[b"first"], [b"e"]]
+
+
+async def test_what_the_good_ones_meet_on_their_own_is_told_to_the_rest() -> None:
+    stage = Stage()
+    stage.bad = {b"bad": Permanent("unreadable"), b"b": Retryable("busy")}
+    group, first = await busy_with_first(stage)
+    others = await held(group, "bad", "b", "c")
+
+    stage.gate.set()
+    outcomes = await asyncio.gather(first, *others, return_exceptions=True)
+
+    assert outcomes == [None, stage.bad[b"bad"], stage.bad[b"b"], stage.bad[b"b"]]
+
+
+async def test_a_delivery_that_came_to_nothing_does_not_count_in_the_share() -> None:
+    clock = ManualClock()
+    stage = Stage()
+    stage.bad[b"a"] = Retryable("busy")
+    group = GroupCommit(stage, Limits(share=0.25), clock, clock.sleep)
+    stage.gate.clear()
+    first = asyncio.create_task(group.submit(batch("a")))
+    await stage.busy.wait()
+    await clock.advance(8)
+    stage.gate.set()
+    with pytest.raises(Retryable):
+        await first
+
+    await group.submit(batch("b"))
+
+    assert stage.groups == [[b"a"], [b"b"]]
+    assert clock.now == 8
+
+
+async def test_what_callers_that_left_had_is_not_kept() -> None:
+    stage = Stage()
+    group, first = await busy_with_first(stage)
+    others = await held(group, "b", "c")
+    assert group.pending == 2
+
+    for other in others:
+        other.cancel()
+    await asyncio.wait(others)
+
+    assert group.pending == 0
+    stage.gate.set()
+    await first
+    assert stage.groups == [[b"first"]]
 
 
 async def test_a_caller_that_left_takes_nobody_along() -> None:

@@ -86,7 +86,7 @@ async def test_serves_on_a_unix_socket_and_takes_the_place_of_a_dead_one(tmp_pat
         writer.write(b"GET /x HTTP/1.1\r\nhost: x\r\n\r\n")
         assert (await read_answer(reader))[2] == b"/x 0"
         writer.close()
-        with pytest.raises(StartError, match="taken"):
+        with pytest.raises(StartError, match="the path is taken"):
             await HttpServer(echo, HttpServerConfig(endpoint=path, transport="unix"), telemetry()).start()
     assert os.listdir(tmp_path) == []
 
@@ -97,6 +97,7 @@ async def test_serves_on_a_unix_socket_and_takes_the_place_of_a_dead_one(tmp_pat
         ("127.0.0.1:{taken}", "the port is taken"),
         ("203.0.113.1:0", "this machine has no such address"),
         ("no.such.host.invalid:0", "the host is not known"),
+        ("a..b:0", "the host is not known"),
     ],
 )
 async def test_an_endpoint_it_cannot_listen_on_is_a_start_error(endpoint: str, reason: str) -> None:
@@ -113,9 +114,14 @@ async def test_an_endpoint_it_cannot_listen_on_is_a_start_error(endpoint: str, r
     ("options", "reason"),
     [
         ({"endpoint": "localhost"}, r'"localhost" has no port; write "localhost:4318"'),
-        ({"endpoint": "::1"}, "has no port"),
+        ({"endpoint": "4318"}, 'has no host; write "localhost:4318"'),
+        ({"endpoint": "[::1]"}, "has no port"),
+        ({"endpoint": "::1:4318"}, "write an IPv6 address in brackets"),
+        ({"endpoint": "http://localhost:4318/v1/traces"}, 'is a URL; write "localhost:4318"'),
         ({"endpoint": "localhost:http"}, '"http" is no port'),
         ({"endpoint": "localhost:65536"}, '"65536" is no port'),
+        ({"response_headers": {"x": "nosniff\n"}}, 'the value of "x" has a line end'),
+        ({"response_headers": {"x y": "z"}}, '"x y" is not the name of a header'),
         ({"compression_algorithms": ["br"]}, 'encoding "br" is not supported; use one of gzip'),
         ({"write_timeout": "1s"}, "Extra inputs"),
         ({"auth": {"authenticator": "x"}}, "Extra inputs"),
@@ -181,6 +187,81 @@ async def test_a_connection_that_does_not_get_on_is_closed(options: dict[str, An
         writer.write(request_bytes)
 
         assert await closed_by_server(reader) == b""
+        writer.close()
+
+
+async def test_the_body_of_a_pipelined_request_has_its_time_too() -> None:
+    async with serving(read_timeout="50ms") as server:
+        reader, writer = await connect(server)
+
+        writer.write(b"GET /first HTTP/1.1\r\nhost: x\r\n\r\nPOST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nx")
+
+        assert (await closed_by_server(reader)).endswith(b"/first 0")
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("start", "more"),
+    [
+        (b"GET / HTTP/1.1\r\n", b"x: y\r\n"),
+        (b"GET / HTTP/1.1\r\nx: ", b"y"),
+        (b"GET /", b"y"),
+        (b"", b"\r\n"),
+    ],
+    ids=["headers", "one header", "path", "empty lines"],
+)
+async def test_a_head_without_end_is_refused_before_it_fills_the_memory(start: bytes, more: bytes) -> None:
+    async with serving() as server:
+        reader, writer = await connect(server)
+
+        writer.write(start + more * (70_000 // len(more)))
+
+        assert (await closed_by_server(reader)).startswith(b"HTTP/1.1 431 ")
+        writer.close()
+
+
+async def test_trailers_without_end_are_cut_off() -> None:
+    async with serving() as server:
+        reader, writer = await connect(server)
+
+        writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n0\r\n")
+        writer.write(b"x: y\r\n" * 200_000)
+
+        assert await closed_by_server(reader) == b""
+        writer.close()
+
+
+async def test_a_request_that_offers_another_protocol_keeps_its_body() -> None:
+    head = "\r\n".join(
+        [
+            "POST /jdk HTTP/1.1",
+            "connection: Upgrade, HTTP2-Settings",
+            "host: x",
+            "http2-settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA",
+            "upgrade: h2c",
+            "content-length: 5",
+        ]
+    )
+    async with serving() as server:
+        reader, writer = await connect(server)
+
+        writer.write(f"{head}\r\n\r\n01234".encode() * 2)
+        writer.write(f"{head}\r\n\r\n012".encode())
+        answers = [await read_answer(reader) for _ in range(2)]
+        writer.write(b"34")
+        answers.append(await read_answer(reader))
+
+        assert [(status, body) for status, _, body in answers] == [(200, b"/jdk 5")] * 3
+        writer.close()
+
+
+async def test_it_is_no_proxy() -> None:
+    async with serving() as server:
+        reader, writer = await connect(server)
+
+        writer.write(b"CONNECT example.com:443 HTTP/1.1\r\nhost: x\r\n\r\n")
+
+        assert (await closed_by_server(reader)).startswith(b"HTTP/1.1 400 ")
         writer.close()
 
 

@@ -46,6 +46,9 @@ def value(text: str) -> Any:
         ("''", ""),
         ("5s", "5s"),
         ("localhost:4317", "localhost:4317"),
+        ("0x_", "0x_"),
+        ("-0b__", "-0b__"),
+        ("9" * 5000, "9" * 5000),
         ("[]", []),
         ("{}", {}),
     ],
@@ -76,10 +79,12 @@ def test_a_merge_key_fills_in_what_is_not_written() -> None:
         ("a:\n\tb: 1\n", "t.yaml:2:1: not valid YAML: a tab cannot indent; use spaces"),
         ("a: [1, 2\nb: 3\n", "t.yaml:2:2: not valid YAML: "),
         ("a: *nowhere\n", "t.yaml:1:4: not valid YAML: found undefined alias"),
+        ("a: ö\nbc: \x07\n", "t.yaml:2:5: not valid YAML: control characters are not allowed"),
+        ("a: \udcff\n", "t.yaml:1:1: not valid YAML: "),
         ("? [1]\n: 2\n", "t.yaml:1:3: a key must be plain text"),
         ("a: " + "[" * 200 + "]" * 200, "unfolds to more than 100 levels"),
     ],
-    ids=["duplicate", "tab", "unclosed", "alias", "key", "depth"],
+    ids=["duplicate", "tab", "unclosed", "alias", "control", "not unicode", "key", "depth"],
 )
 def test_says_what_is_wrong_and_where(text: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:

@@ -67,3 +67,31 @@ def test_a_variable_that_is_not_set_is_a_warning_and_the_option_has_its_default(
         '"${env:NOT_SET:-}" is empty without this warning'
     )
     assert configuration.components[Kind.EXPORTER]["debug"].options.model_dump()["verbosity"] == "basic"
+
+
+@pytest.mark.parametrize("text", ["#secret", "{a: b}", "[x]", "a: b", "0123", "a #b"])
+def test_a_text_option_takes_what_is_put_in_whatever_it_is_in_yaml(text: str) -> None:
+    configuration = read_configuration(
+        "receivers: {otlp: {protocols: {http: {response_headers: {x: '${env:TEXT}'}}}}}\n"
+        "exporters: {file: {path: '${env:TEXT}'}}\n"
+        "service: {pipelines: {logs: {receivers: [otlp], exporters: [file]}}}\n",
+        "t.yaml",
+        {"TEXT": text},
+    )
+
+    assert configuration.components[Kind.EXPORTER]["file"].options.model_dump()["path"] == text
+    protocols = configuration.components[Kind.RECEIVER]["otlp"].options.model_dump()["protocols"]
+    assert protocols["http"]["response_headers"] == {"x": text}
+
+
+def test_a_choice_that_looks_like_a_number_needs_no_quotes() -> None:
+    configuration = read_configuration(
+        "receivers: {otlp: {protocols: {http: {tls: {cert_file: a, key_file: b, min_version: 1.3}}}}}\n"
+        "exporters: {nop: }\n"
+        "service: {pipelines: {logs: {receivers: [otlp], exporters: [nop]}}}\n",
+        "t.yaml",
+        {},
+    )
+
+    protocols = configuration.components[Kind.RECEIVER]["otlp"].options.model_dump()["protocols"]
+    assert protocols["http"]["tls"]["min_version"] == "1.3"

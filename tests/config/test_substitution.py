@@ -18,6 +18,9 @@ ENVIRONMENT = {
     "MAP": "{k: v}",
     "DOLLAR": "pa$$word",
     "QUOTED": '"12"',
+    "COMMENT": "#12",
+    "NOT_UTF8": "a\udcff",
+    "NAME": "HOST",
 }
 
 
@@ -51,6 +54,16 @@ def substituted(text: str) -> Any:
         ("$${HOST}", "${HOST}"),
         ("a$$b", "a$b"),
         ("${env:QUOTED}", '"12"'),
+        ("${env:DOLLAR}", "pa$$word"),
+        ("${env:COMMENT}", "#12"),
+        ("${env:NOT_UTF8}", "a\udcff"),
+        ("${env:${env:NAME}}", "db.example"),
+        ("${env:UNSET:-${HOST}:${PORT}}", "db.example:0123"),
+        ("tcp://${env:UNSET:-${HOST}}:1", "tcp://db.example:1"),
+        ("'${env:UNSET:-{}}'", "{}"),
+        ("a${env:UNSET:-b{}c", "ab{c"),
+        ("'${env:HOST'", "${env:HOST"),
+        ("a}$$", "a}$"),
     ],
 )
 def test_puts_in_what_the_environment_says(text: str, expected: Any) -> None:
@@ -61,6 +74,7 @@ def test_puts_in_what_the_environment_says(text: str, expected: Any) -> None:
     ("text", "message"),
     [
         ("${env:1X}", '"1X" is not the name of an environment variable'),
+        ("${env:${DOLLAR}}", '"${DOLLAR}" is not the name of an environment variable'),
         ("${file:/etc/hostname}", '"${file:…}" is not supported yet'),
     ],
 )

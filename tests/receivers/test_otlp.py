@@ -1,7 +1,9 @@
 """The otlp receiver as SDKs and operators meet it: unmodified exporters, held callers, options, shutdown."""
 
 import asyncio
+import threading
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -29,8 +31,8 @@ from pydantic import ValidationError
 
 from airis.component import Kind, StartError
 from airis.component.testing import FakeHost, Sink, build
-from airis.data import Signal
-from airis.receivers.otlp import OtlpConfig
+from airis.data import Signal, kernels
+from airis.receivers.otlp import OtlpConfig, admission
 
 from .conftest import SERVICES, Client, GrpcClient, HttpClient, Otlp, StartOtlp, request_of
 
@@ -128,6 +130,29 @@ async def test_a_batch_says_where_it_came_from_and_when(start_otlp: StartOtlp, k
     assert batch.origin.transport == ("grpc" if kind == "grpc" else "http")
     assert batch.origin.metadata == {}
     assert batch.arrived_unix_nano == 1_700_000_000_000_000_001
+
+
+@pytest.mark.parametrize(("spans", "in_loop"), [(1, True), (30_000, False)], ids=["small", "large"])
+async def test_json_that_takes_long_is_read_in_a_thread(
+    otlp: Otlp, monkeypatch: pytest.MonkeyPatch, spans: int, in_loop: bool
+) -> None:
+    readers: list[threading.Thread] = []
+
+    def from_json(signal: Signal, body: bytes) -> bytes:
+        readers.append(threading.current_thread())
+        return kernels.from_json(signal, body)
+
+    monkeypatch.setattr(admission, "kernels", SimpleNamespace(**{**vars(kernels), "from_json": from_json}))
+    body = b'{"resourceSpans":[{"scopeSpans":[{"spans":[%b]}]}]}' % b",".join([b"{}"] * spans)
+
+    async with (
+        aiohttp.ClientSession(headers={"content-type": "application/json"}) as session,
+        session.post(f"{otlp.url}/v1/traces", data=body) as reply,
+    ):
+        assert reply.status == 200
+
+    assert [reader is threading.current_thread() for reader in readers] == [in_loop]
+    assert otlp.sink.items == spans
 
 
 HEADERS = {"x-team": "checkout", "authorization": "Bearer secret", "cookie": "secret"}
@@ -269,6 +294,14 @@ def test_grpc_options_reach_grpcio() -> None:
         "grpc.http2.min_ping_interval_without_data_ms": 10_000,
         "grpc.keepalive_permit_without_calls": 1,
     }
+
+
+def test_grpc_times_that_grpcio_cannot_count_are_the_longest_it_can() -> None:
+    keepalive = {"server_parameters": {"max_connection_age": "720h"}}
+    config = OtlpConfig.model_validate({"protocols": {"grpc": {"keepalive": keepalive}}}).protocols.grpc
+
+    assert config is not None
+    assert dict(config.channel_arguments())["grpc.max_connection_age_ms"] == 2**31 - 2
 
 
 async def test_a_shutdown_answers_those_held_when_their_data_is_taken(start_otlp: StartOtlp, kind: str) -> None:

@@ -1,7 +1,10 @@
 """Who runs on a data directory."""
 
+import fcntl
+import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ from airis.service.instance import Claim, InUse, running
 
 HOLD = """
 import sys
+import threading
 from pathlib import Path
 from airis.service.instance import Claim
 Claim(Path(sys.argv[1])).announce(7, "airis.yaml", {"OTLP gRPC": "127.0.0.1:4317"}, "127.0.0.1:8888")
@@ -57,3 +61,12 @@ def test_after_a_kill_nothing_runs_and_the_directory_is_free(holder, tmp_path: P
 def test_a_directory_that_never_had_an_instance_has_none(tmp_path: Path) -> None:
     assert running(tmp_path) is None
     assert running(tmp_path / "nowhere") is None
+
+
+def test_a_command_that_looks_meanwhile_does_not_keep_an_instance_from_its_directory(tmp_path: Path) -> None:
+    Claim(tmp_path).release()
+    look = os.open(tmp_path / "instance.lock", os.O_RDONLY)
+    fcntl.flock(look, fcntl.LOCK_SH)
+    threading.Timer(0.03, os.close, [look]).start()
+
+    Claim(tmp_path).release()
