@@ -16,6 +16,9 @@ help: ## Show this list
 install: $(STAMP) ## Set up .venv with airis and its tools (builds the Rust core where cargo is present)
 
 $(STAMP): $(SOURCES)
+	@echo "Setting up .venv; the first time takes a minute or two."
+	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "airis needs Python 3.11 or newer; say where it is: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@if command -v uv >/dev/null; then \
 		uv pip install --quiet --python $(BIN)/python -r requirements.lock && \

@@ -1,7 +1,7 @@
 """Build the two parts of the wheel that are not Python: the Rust core and the web UI.
 
 Each part is built when its tool is installed and skipped when it is not: without cargo
-airis runs its pure-Python codec, without npm it serves no web UI. Set AIRIS_BUILD=full
+airis runs its slower reference kernels, without npm it serves no web UI. Set AIRIS_BUILD=full
 (releases, CI) to turn a skipped part into an error, AIRIS_BUILD=python to build neither.
 """
 
@@ -35,7 +35,7 @@ class AirisBuildHook(BuildHookInterface[Any]):
     def build_core(self, module: Path) -> bool:
         """Compile ``rust/`` to the module ``airis._core``."""
         module.unlink(missing_ok=True)
-        if self.run("cargo", "build", "--release", "--locked", folder="rust", lost="the slower pure-Python codec"):
+        if self.run("cargo", "build", "--release", "--locked", folder="rust", lost="the slower reference kernels"):
             shutil.copy2(Path(self.root, "rust/target/release", LIBRARY), module)
             return True
         return False

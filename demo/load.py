@@ -201,8 +201,8 @@ class Load:
 def summary(account: Account, signal: Signal, seconds: float) -> str:
     """The account as lines of text."""
     rate = account.sent / seconds if seconds else 0.0
-    item = signal.item.replace("_", " ")
-    lines = [f"{signal}: {account.sent} {item} in {account.requests} requests, {seconds:.1f} s, {rate:.0f} per second"]
+    items = _count(account.sent, "data points" if signal is Signal.METRICS else signal.item.replace("_", " "))
+    lines = [f"{signal}: {items} in {_count(account.requests, 'requests')}, {seconds:.1f} s, {rate:.0f} per second"]
     rows = [("accepted", account.accepted), ("rejected", account.rejected), ("failed", account.failed)]
     if account.unanswered:
         rows.append(("unanswered", account.unanswered))
@@ -212,3 +212,7 @@ def summary(account: Account, signal: Signal, seconds: float) -> str:
         lines.append(f"  refused and sent again or given up: {account.refusals} attempts")
     lines += [f"  {count} x {message}" for message, count in account.messages.most_common(5)]
     return "\n".join(lines)
+
+
+def _count(number: int, things: str) -> str:
+    return f"{number} {things.removesuffix('s') if number == 1 else things}"

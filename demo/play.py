@@ -62,6 +62,8 @@ class Play:
 
     async def run(self, duration_s: float = math.inf, tick: Callable[[int], None] = lambda _: None) -> None:
         """Send what happens, once a second, for so long or until `stop`; ``tick`` is told the time after each step."""
+        if self._stopping.is_set():
+            return
         ends_at = self._clock() + duration_s * SECONDS
         async with asyncio.TaskGroup() as group:
             while not self._stopping.is_set() and self._clock() < ends_at:
@@ -69,14 +71,15 @@ class Play:
                 now = self._clock()
                 await self._send(self._shop.advance(now), group)
                 tick(now)
+            await self._send(self._shop.advance(self._clock(), last=True), group, last=True)
             await self._settle()
 
-    async def _send(self, batches: list[Batch], group: asyncio.TaskGroup) -> None:
-        """Begin to send; waits only while too many requests are under way."""
+    async def _send(self, batches: list[Batch], group: asyncio.TaskGroup, *, last: bool = False) -> None:
+        """Begin to send; waits only while too many requests are under way. A stop keeps back all but the last."""
         for batch in batches:
             while len(self._sends) >= REQUESTS_UNDER_WAY and not self._stopping.is_set():
                 await self._any_answer()
-            if self._stopping.is_set():
+            if self._stopping.is_set() and not last:
                 return
             account = self.account[batch.signal]
             task = group.create_task(account.send(self._sender, batch.signal, batch.payload, batch.items))

@@ -81,15 +81,20 @@ class Shop:
     def _gap(self) -> int:
         return max(1, int(self._rng.expovariate(self._traces_per_s) * SECONDS))
 
-    def advance(self, to_unix_nano: int) -> list[Batch]:
-        """Let time pass and give what was reported meanwhile, at most one batch for each signal."""
+    def advance(self, to_unix_nano: int, *, last: bool = False) -> list[Batch]:
+        """Let time pass and give what was reported meanwhile, at most one batch for each signal.
+
+        At the last time metrics are exported out of turn, as by an SDK that is shut down.
+        """
         due: list[Emission] = []
         metrics: dict[str, list[Metric]] = defaultdict(list)
-        while self._next_export <= to_unix_nano:
-            due += self._run_until(self._next_export)
+        last_export = self._next_export - EXPORT_INTERVAL_S * SECONDS
+        while self._next_export <= to_unix_nano or (last and last_export < to_unix_nano):
+            last_export = min(self._next_export, to_unix_nano)
+            due += self._run_until(last_export)
             for instance in self._all_instances():
-                metrics[instance.id] += self._export(instance, self._next_export)
-            self._next_export += EXPORT_INTERVAL_S * SECONDS
+                metrics[instance.id] += self._export(instance, last_export)
+            self._next_export = last_export + EXPORT_INTERVAL_S * SECONDS
         due += self._run_until(to_unix_nano)
         return [batch for batch in (_traces(due), self._metrics(metrics), _logs(due)) if batch.items]
 

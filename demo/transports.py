@@ -1,6 +1,7 @@
 """OTLP to a server: gRPC with raw bytes, HTTP with protobuf or JSON, one attempt each."""
 
 import ipaddress
+import math
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -67,6 +68,13 @@ class Target:
     client_cert: Path | None = None
     client_key: Path | None = None
     skip_verify: bool = False
+    timeout_s: float = REQUEST_TIMEOUT_S
+    """The longest wait for the answer to one attempt; 0 or infinity is for ever."""
+
+    @property
+    def patience_s(self) -> float | None:
+        """The timeout as libraries have it, None for ever."""
+        return self.timeout_s if self.timeout_s and math.isfinite(self.timeout_s) else None
 
     @property
     def authority(self) -> str:
@@ -148,7 +156,7 @@ class GrpcTransport:
         return grpc.aio.secure_channel(target.authority, credentials, options=options)
 
     async def export(self, signal: Signal, payload: bytes) -> Answer:
-        """One call; without an answer after 30 s it counts as refused."""
+        """One call; without an answer in time it counts as refused."""
         if self._channel is None:
             self._channel = self._open()
         method = f"/opentelemetry.proto.collector.{_SERVICES[signal]}/Export"
@@ -158,7 +166,7 @@ class GrpcTransport:
         )
         metadata = tuple((name.lower(), value) for name, value in self._target.headers.items())
         try:
-            body = await call(payload, timeout=REQUEST_TIMEOUT_S, metadata=metadata)
+            body = await call(payload, timeout=self._target.patience_s, metadata=metadata)
         except grpc.aio.AioRpcError as error:
             raise _refusal(error) from error
         return _read_answer(signal, body)
@@ -171,6 +179,8 @@ class GrpcTransport:
 
 
 def _refusal(error: grpc.aio.AioRpcError) -> Retryable | Permanent:
+    if "http1.x server" in (error.details() or ""):
+        return Permanent("it speaks HTTP and not gRPC, as port 4318 does; choose --protocol http, or port 4317")
     reason = f"{error.code().name}: {error.details()}"
     retry_after = _retry_info_s(error)
     exhausted = error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -204,7 +214,7 @@ class HttpTransport:
 
     def _open(self) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(ssl=True if self._target.plaintext else self._tls(), limit=0)
-        timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
+        timeout = aiohttp.ClientTimeout(total=self._target.patience_s)
         content_type = "application/json" if self._encode_json else "application/x-protobuf"
         headers = {"Content-Type": content_type, **self._target.headers}
         return aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers)
@@ -232,6 +242,10 @@ class HttpTransport:
         try:
             async with self._session.post(self._url(signal), data=data, allow_redirects=False) as response:
                 body = await response.read()
+        except aiohttp.ClientResponseError as error:
+            # Frames of HTTP/2, which aiohttp takes for a status line.
+            reason = "it does not speak HTTP/1, as port 4317 does not; choose --protocol grpc, or port 4318"
+            raise Permanent(reason) from error
         except (aiohttp.ClientError, TimeoutError) as error:
             raise Retryable(f"no answer: {error or 'timed out'}") from error
         is_json = response.content_type == "application/json"

@@ -33,7 +33,9 @@ class RotationConfig(Config):
     """When the file is put aside, and how long such files are kept."""
 
     max_megabytes: int = Field(default=100, ge=1, description="Size in MiB that the file does not exceed.")
-    max_days: int = Field(default=0, ge=0, description="Days after which a file put aside is deleted, 0 for never.")
+    max_days: int = Field(
+        default=0, ge=0, le=36_500, description="Days after which a file put aside is deleted, 0 for never."
+    )
     max_backups: int = Field(default=100, ge=0, description="Largest number of files put aside, 0 for all.")
     localtime: bool = Field(default=False, description="Name files put aside by local time, not UTC.")
 

@@ -1,12 +1,15 @@
 """The ``airis`` command. Modules that take long to import are imported by the command that needs them."""
 
 import os
+from collections.abc import Callable
+from typing import Annotated
 
 import typer
 
 from airis.service.commands import demo, generate
 from airis.service.commands.docs import docs
 from airis.service.commands.logs import logs
+from airis.service.commands.look import SETTINGS, Command, Commands
 from airis.service.commands.metrics import metrics
 from airis.service.commands.options import ConfigOption, DataDirOption
 from airis.service.commands.print_config import print_config
@@ -22,14 +25,31 @@ from airis.service.commands.version import version
 
 app = typer.Typer(
     name="airis",
+    cls=Commands,
     no_args_is_help=False,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+    context_settings=SETTINGS,
 )
+
+RUN, READ, TRY = "Run it", "Read what is stored", "Try it out"
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        version()
+        raise typer.Exit
 
 
 @app.callback(invoke_without_command=True)
-def airis(context: typer.Context, config: ConfigOption = None, data_dir: DataDirOption = None) -> None:
+def airis(
+    context: typer.Context,
+    config: ConfigOption = None,
+    data_dir: DataDirOption = None,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
     """Receive, process, store, query: an observability backend in one process.
 
     Without a command airis runs, as with "airis run".
@@ -43,25 +63,26 @@ def airis(context: typer.Context, config: ConfigOption = None, data_dir: DataDir
         os.environ["AIRIS_DATA_DIR"] = str(data_dir)
 
 
-@app.command()
-def run(config: ConfigOption = None, data_dir: DataDirOption = None) -> None:
+@app.command(cls=Command, rich_help_panel=RUN)
+def run(
+    config: ConfigOption = None,
+    data_dir: DataDirOption = None,
+    welcome: Annotated[bool, typer.Option(hidden=True, help="Say on a terminal what to do next.")] = True,
+) -> None:
     """Run airis until Ctrl-C."""
-    run_service(config, data_dir)
+    run_service(config, data_dir, welcome=welcome)
 
 
-app.command()(validate)
-app.command("print-config")(print_config)
-app.command()(status)
-app.command()(services)
-app.command()(traces)
-app.command()(trace)
-app.command()(logs)
-app.command()(metrics)
+runs: tuple[Callable[..., None], ...] = (validate, print_config, status, version)
+reads: tuple[Callable[..., None], ...] = (services, traces, trace, logs, metrics)
+for command in runs:
+    app.command(cls=Command, rich_help_panel=RUN)(command)
+for command in reads:
+    app.command(cls=Command, rich_help_panel=READ)(command)
 # A statement may begin with a comment, which looks like an option.
-app.command(context_settings={"ignore_unknown_options": True})(sql)
-app.command()(demo.demo)
-app.add_typer(generate.app, name="generate")
-app.command()(version)
+app.command(cls=Command, rich_help_panel=READ, context_settings={"ignore_unknown_options": True})(sql)
+app.command(cls=Command, rich_help_panel=TRY)(demo.demo)
+app.add_typer(generate.app, name="generate", rich_help_panel=TRY)
 app.command(hidden=True)(docs)
 app.command(hidden=True)(store)
 

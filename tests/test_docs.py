@@ -1,10 +1,13 @@
 """The documentation leads somewhere. Its SQL runs in tests/storage/test_schema.py, its commands in test_readme.py."""
 
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from .running import AIRIS
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -40,3 +43,12 @@ def test_the_folders_that_contributors_are_shown_are_all_there_are() -> None:
 
     assert folders - shown == set()
     assert {folder for folder in shown if not (ROOT / folder).is_dir()} == set()
+
+
+def test_the_configuration_on_the_page_is_right(tmp_path: Path) -> None:
+    (example,) = re.findall(r"^```yaml\n(.*?)^```", (ROOT / "docs/config.md").read_text(), re.DOTALL | re.MULTILINE)
+    (tmp_path / "airis.yaml").write_text(example)
+
+    answer = subprocess.run([AIRIS, "validate", "-c", tmp_path / "airis.yaml"], capture_output=True, check=False)
+
+    assert (answer.returncode, answer.stdout, answer.stderr) == (0, b"", b"")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from airis.service.commands.generate import parse_seconds, say_once
+from airis.service.commands.options import own_command
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -31,19 +32,19 @@ DRAIN_TIMEOUT_S = 30.0
 LOOK_AT = """
 What to look at, in another terminal:
 
-  airis services
-  airis traces --service checkout --status error --last 5m
-  airis trace {trace_id}
-  airis logs --grep "declined" --severity error
-  airis metrics http.server.request.duration --rate
+  {airis} services
+  {airis} traces --service checkout --status error --last 5m
+  {airis} trace {trace_id}
+  {airis} logs --grep "declined" --severity error
+  {airis} metrics http.server.request.duration --rate --service checkout
 """
 INCIDENT_BEGINS = """{at}  The incident begins: checkouts are slow, and some fail. Find out why:
 
-  airis traces --service storefront --min-duration 1s --last 5m
-  airis traces --service checkout --status error --last 5m
-  airis logs --grep "payment-db" --severity warn
+  {airis} traces --service storefront --min-duration 1s --last 5m
+  {airis} traces --service checkout --status error --last 5m
+  {airis} logs --grep "payment-db" --severity warn
 """
-INCIDENT_ENDS = "{at}  The incident is over; see the rates come back with: airis metrics shop.orders --rate\n"
+INCIDENT_ENDS = "{at}  The incident is over; see the rates come back with: {airis} metrics shop.orders --rate\n"
 
 
 def demo(
@@ -82,7 +83,10 @@ def demo(
     """Play a small shop: six services with traces, metrics and logs, and an incident to find the cause of."""
     from airis.demo.load import summary
 
-    play = asyncio.run(_play(endpoint, rate, duration, seed, HISTORY_S if history else 0, incident_after))
+    try:
+        play = asyncio.run(_play(endpoint, rate, duration, seed, HISTORY_S if history else 0, incident_after))
+    except asyncio.CancelledError:
+        raise typer.Exit(1) from None
     if play is None:
         raise typer.Exit(1)
     for signal, account in play.account.items():
@@ -103,6 +107,12 @@ async def _play(
     from airis.demo.transports import Target, connect
     from airis.demo.visits import SECONDS, Incident
 
+    loop, this = asyncio.get_running_loop(), asyncio.current_task()
+    assert this is not None
+    # Whatever ends the demo must end the airis that it started, which is in a session of its own.
+    endings = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    for number in endings:
+        loop.add_signal_handler(number, this.cancel)
     airis: Process | None = None
     if endpoint is None and not await accepts(LOCAL_PORT):
         typer.echo(f"No airis on {LOCAL_ENDPOINT}; starting one.")
@@ -114,8 +124,8 @@ async def _play(
             start = time.time_ns() - history_s * SECONDS
             shop = Shop(random.Random(seed), start, traces_per_s=rate)
             play = Play(shop, sender)
-            for number in (signal.SIGINT, signal.SIGTERM):
-                asyncio.get_running_loop().add_signal_handler(number, play.stop)
+            for number in endings:
+                loop.add_signal_handler(number, play.stop)
             watch = asyncio.create_task(_stop_with(airis, play)) if airis else None
             reached = await _back_fill(play, start) if history_s else start
             if math.isfinite(incident_after_s):
@@ -159,6 +169,7 @@ class Announcer:
     def __init__(self, shop: "Shop", tell: Callable[[str], None]) -> None:
         self._shop = shop
         self._tell = tell
+        self._airis = own_command()
         self._welcomed = self._begun = self._ended = False
 
     def __call__(self, now_unix_nano: int) -> None:
@@ -167,17 +178,17 @@ class Announcer:
         at = time.strftime("%H:%M:%S", time.localtime(now_unix_nano / 1e9))
         if not self._welcomed and shop.notable_trace_id:
             self._welcomed = True
-            self._tell(LOOK_AT.format(trace_id=shop.notable_trace_id.hex()))
+            self._tell(LOOK_AT.format(airis=self._airis, trace_id=shop.notable_trace_id.hex()))
             if incident and now_unix_nano < incident.begins_unix_nano:
                 seconds = (incident.begins_unix_nano - now_unix_nano) / 1e9
                 soon = f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.0f} minutes"
                 self._tell(f"{at}  All is well. In {soon} something will go wrong. Ctrl-C ends the demo.\n")
         if incident and not self._begun and now_unix_nano >= incident.begins_unix_nano:
             self._begun = True
-            self._tell(INCIDENT_BEGINS.format(at=at))
+            self._tell(INCIDENT_BEGINS.format(airis=self._airis, at=at))
         if incident and not self._ended and now_unix_nano >= incident.ends_unix_nano:
             self._ended = True
-            self._tell(INCIDENT_ENDS.format(at=at))
+            self._tell(INCIDENT_ENDS.format(airis=self._airis, at=at))
 
 
 async def accepts(port: int) -> bool:
@@ -198,7 +209,9 @@ async def start_airis() -> "Process | None":
     It has a session of its own, so that Ctrl-C reaches the demo first and airis gets everything sent before it ends.
     """
     airis = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "airis", "run", env={**os.environ, "PYTHONSAFEPATH": "1"}, start_new_session=True
+        *(sys.executable, "-m", "airis", "run", "--no-welcome"),
+        env={**os.environ, "PYTHONSAFEPATH": "1"},
+        start_new_session=True,
     )
     try:
         async with asyncio.timeout(START_TIMEOUT_S):

@@ -9,17 +9,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
-from typer.core import TyperCommand
+
+from airis.service.commands.look import SETTINGS, Command, Commands
 
 if TYPE_CHECKING:
     from airis.demo.load import Plan
     from airis.demo.payloads import Common, Requests
     from airis.demo.transports import Target
 
-app = typer.Typer(no_args_is_help=True, help="Make up telemetry and send it; the options are telemetrygen's.")
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings=SETTINGS,
+    help="Make up telemetry and send it; the options are telemetrygen's.",
+)
 
 
-class GoCommand(TyperCommand):
+class GoCommand(Command):
     """Takes switches as Go programs do as well: ``--batch=false``, ``--otlp-http=true``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -157,6 +164,9 @@ class Shared:
     otlp_insecure_skip_verify: Annotated[
         bool, typer.Option(rich_help_panel=_TARGET, help="Do not check the server's certificate (HTTP only).")
     ] = False
+    timeout: Annotated[
+        float, Seconds(rich_help_panel=_TARGET, show_default="30s", help="Longest wait for an answer; 0 is for ever.")
+    ] = 30.0
     ca_cert: Annotated[
         Path | None, typer.Option(exists=True, rich_help_panel=_TARGET, help="Authority to trust (PEM).")
     ] = None
@@ -222,6 +232,7 @@ class Shared:
             self.client_cert,
             self.client_key,
             self.otlp_insecure_skip_verify,
+            self.timeout,
         )
 
     def plan(self, units: int, counter: str) -> "Plan":

@@ -1,6 +1,9 @@
 """Options that several commands share."""
 
 import os
+import shlex
+import shutil
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -34,3 +37,13 @@ def data_directory(chosen: Path | None) -> Path:
         return chosen.expanduser().absolute()
     base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
     return Path(base).expanduser() / "airis"
+
+
+def own_command() -> str:
+    """How to type ``airis`` in another terminal: who said "make run" does not have it on the path there."""
+    if shutil.which("airis"):
+        return "airis"
+    path = Path(sys.executable).with_name("airis")
+    if not path.exists():
+        return f"{shlex.quote(sys.executable)} -m airis"
+    return shlex.quote(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))

@@ -1,7 +1,6 @@
 """``airis run``: the service in the foreground."""
 
 import os
-import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from airis.service.commands.options import data_directory
+from airis.service.commands.options import data_directory, own_command
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -18,22 +17,27 @@ if TYPE_CHECKING:
     from airis.service.service import Service
 
 
-def run_service(config: Path | None, data_dir: Path | None) -> None:
+def run_service(config: Path | None, data_dir: Path | None, *, welcome: bool = True) -> None:
     """Run until told to stop. Exit codes: 0 ended well, 1 failed, 2 a wrong configuration."""
     import asyncio
 
+    import structlog
+
     from airis.component import StartError
+    from airis.service.commands.version import slow_because
     from airis.service.logs import configure_logs
     from airis.service.service import Service
 
     configuration = load_or_exit(config)
     configure_logs(configuration.telemetry.logs)
+    if reason := slow_because():
+        structlog.get_logger().warning("slower kernels", kernels="reference", reason=reason)
     # gRPC's handlers are for a child that goes on without exec; at the start of the store they only write to stderr.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
     async def serve() -> bool:
         service = Service(configuration, data_directory(data_dir))
-        return await service.run(on_ready=lambda: _welcome(service))
+        return await service.run(on_ready=lambda: _welcome(service) if welcome else None)
 
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -79,14 +83,13 @@ def _welcome(service: "Service") -> None:
     endpoints = service.endpoints()
     lines = [f"  {name:<12} {address}" for name, address in endpoints.items()]
     here = "" if service.data_dir == data_directory(None) else f", with --data-dir {service.data_dir}"
-    # Somebody who said "make run" has no airis on the path in another terminal.
-    airis = "airis" if shutil.which("airis") else sys.argv[0]
-    hint = _HINT.format(endpoint=endpoints.get("OTLP gRPC", "127.0.0.1:4317"), airis=airis, here=here)
+    hint = _HINT.format(endpoint=endpoints.get("OTLP gRPC", "127.0.0.1:4317"), airis=own_command(), here=here)
     typer.echo("\n".join(["", "airis is ready.", *lines, "", hint]), err=True)
 
 
 _HINT = """\
-  Send it telemetry:  OTEL_EXPORTER_OTLP_ENDPOINT=http://{endpoint} your-program
+  Send it telemetry:  export OTEL_EXPORTER_OTLP_ENDPOINT=http://{endpoint}
+                      export OTEL_EXPORTER_OTLP_PROTOCOL=grpc
   Or made-up data:    {airis} demo
   Then look:          {airis} services | traces | logs | metrics | sql{here}
 """

@@ -1,5 +1,7 @@
 """``airis version``: what runs here."""
 
+import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,7 +19,20 @@ def version(
 
         from airis.data import kernels
 
-        typer.echo(f"kernels {kernels.backend}")
-        if kernels.backend == "reference":
-            typer.echo("  for full speed: pip install --force-reinstall . with cargo on the PATH")
+        reason = slow_because()
+        typer.echo(f"kernels {kernels.backend}" + (f": {reason}" if reason else ""))
         typer.echo(f"python {platform.python_version()} on {platform.system()} {platform.machine()}")
+
+
+def slow_because() -> str | None:
+    """Why the slower reference kernels work, and what makes it the native ones; None when these do."""
+    import airis
+    from airis.data import kernels
+
+    if kernels.backend == "native":
+        return None
+    if os.environ.get("AIRIS_KERNELS") == "reference":
+        return "AIRIS_KERNELS asks for the slower ones"
+    in_a_clone = Path(airis.__file__).with_name("receivers").is_symlink()
+    again = "make clean install" if in_a_clone else "pip install --force-reinstall --no-cache-dir airis"
+    return f'airis was installed without its Rust core; for full speed put cargo on the PATH and run "{again}"'

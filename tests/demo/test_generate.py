@@ -1,6 +1,8 @@
 """``airis generate`` and ``airis demo`` from the command line, against servers on loopback."""
 
 import asyncio
+import math
+import signal
 import subprocess
 import sys
 import threading
@@ -74,7 +76,7 @@ def test_traces_as_with_telemetrygen(run):
     assert spans[1].end_time_unix_nano - spans[1].start_time_unix_nano == 5_000_000
     assert spans[1].flags == 0x301
     assert received.headers[0]["x-tenant"] == "t1"
-    assert "traces: 9 spans in 1 requests" in result.stdout
+    assert "traces: 9 spans in 1 request," in result.stdout
     assert "accepted   9" in result.stdout
 
 
@@ -162,6 +164,43 @@ def test_the_demo_plays_for_a_while_and_gives_an_account(run):
     assert "airis services" in result.stdout
     assert "The incident begins" in result.stdout
     assert "traces: " in result.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_a_signal_during_the_start_ends_the_airis_that_was_started(monkeypatch, number):
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def nobody_listens(port):
+        return False
+
+    async def start():
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(demo, "accepts", nobody_listens)
+    monkeypatch.setattr(demo, "start_airis", start)
+    playing = asyncio.create_task(demo._play(None, 1, 60, 1, 0, math.inf))
+    await begun.wait()
+    signal.raise_signal(number)
+
+    with pytest.raises(asyncio.CancelledError):
+        await playing
+    assert ended.is_set()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_a_signal_ends_the_play_with_an_account(monkeypatch, grpc_server, number):
+    def stop_at_once(shop, tell):
+        return lambda now: signal.raise_signal(number)
+
+    monkeypatch.setattr(demo, "Announcer", stop_at_once)
+    async with grpc_server() as server:
+        play = await demo._play(server.address, 20, 60, 1, 0, math.inf)
+
+    assert all(account.complete and account.sent for account in play.account.values())
 
 
 def test_help_imports_nothing_heavy():

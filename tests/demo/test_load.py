@@ -133,6 +133,20 @@ async def test_the_account_balances():
     assert "2 attempts" in summary(account, Signal.LOGS, 1.0)
 
 
+@pytest.mark.parametrize(
+    ("signal", "sent", "said"),
+    [
+        (Signal.TRACES, 1, "1 span in 1 request,"),
+        (Signal.METRICS, 2, "2 data points in 1 request,"),
+        (Signal.LOGS, 0, "0 log records in 0 requests,"),
+    ],
+)
+def test_the_summary_counts_in_words(signal, sent, said):
+    account = Account(sent=sent, accepted=sent, requests=min(sent, 1))
+
+    assert said in summary(account, signal, 1.0)
+
+
 async def test_a_server_cannot_reject_more_than_it_was_sent():
     account = Account()
 

@@ -3,6 +3,7 @@
 import asyncio
 import random
 
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from airis.data import Signal
@@ -40,6 +41,20 @@ class Stage:
             for resource in request.resource_spans
             for scope in resource.scope_spans
             for span in scope.spans
+        ]
+
+    def points(self):
+        """Each with what tells its series from the others."""
+        requests = [
+            ExportMetricsServiceRequest.FromString(body) for signal, body in self.sent if signal is Signal.METRICS
+        ]
+        return [
+            ((resource.resource.SerializeToString(), metric.name, str(point.attributes)), point)
+            for request in requests
+            for resource in request.resource_metrics
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+            for point in getattr(metric, metric.WhichOneof("data")).data_points
         ]
 
 
@@ -81,6 +96,49 @@ async def test_the_history_ends_while_time_goes_on():
         reached = await play.back_fill(NOW - 60 * SECONDS)
 
     assert NOW - SECONDS < reached < NOW + SECONDS
+
+
+async def test_a_short_play_ends_with_its_metrics():
+    stage = Stage()
+    _, play = play_on(stage, NOW)
+
+    await play.run(duration_s=5)
+
+    assert play.account[Signal.METRICS].accepted == len(stage.points()) > 0
+    assert {point.time_unix_nano for _, point in stage.points()} == {NOW + 5 * SECONDS}
+
+
+async def test_a_play_that_ends_with_an_export_makes_no_second_one():
+    stage = Stage()
+    _, play = play_on(stage, NOW)
+
+    await play.run(duration_s=20)
+
+    points = [(series, point.time_unix_nano) for series, point in stage.points()]
+    assert {time for _, time in points} == {NOW + 10 * SECONDS, NOW + 20 * SECONDS}
+    assert len(set(points)) == len(points)
+
+
+async def test_a_stopped_play_sends_what_happened_until_then():
+    stage = Stage()
+    _, play = play_on(stage, NOW)
+
+    await play.run(tick=lambda now: play.stop() if now >= NOW + 3 * SECONDS else None)
+
+    assert stage.now == NOW + 3 * SECONDS
+    assert {point.time_unix_nano for _, point in stage.points()} == {stage.now}
+    assert all(account.complete and account.sent for account in play.account.values())
+
+
+async def test_a_history_that_was_stopped_has_no_present():
+    stage = Stage()
+    _, play = play_on(stage, NOW - 60 * SECONDS)
+
+    await play.back_fill(NOW - 60 * SECONDS, lambda share: play.stop())
+    history = len(stage.sent)
+    await play.run(duration_s=5)
+
+    assert len(stage.sent) == history
 
 
 async def test_stop_ends_a_play_whose_server_does_not_answer(monkeypatch):

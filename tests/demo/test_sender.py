@@ -1,5 +1,6 @@
 """Sending as the OTLP specification asks: what is repeated, when, and what is counted."""
 
+import asyncio
 import random
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -49,6 +50,38 @@ def refusal(code, retry_delay_s=None):
     detail.Pack(info)
     status = Status(code=code.value[0], message="not now", details=[detail])
     return code, "not now", (("grpc-status-details-bin", status.SerializeToString()),)
+
+
+@pytest.mark.parametrize("protocol", WireProtocol)
+async def test_no_answer_in_time_counts_as_refused(protocol):
+    silent = await asyncio.start_server(lambda reader, writer: asyncio.Event().wait(), "127.0.0.1", 0)
+    endpoint = f"127.0.0.1:{silent.sockets[0].getsockname()[1]}"
+    sleeps = Sleeps()
+
+    async with sender_to(Target(protocol, endpoint, timeout_s=0.05), sleeps, give_up_after_s=0.6) as sender:
+        outcome = await sender.send(Signal.LOGS, PAYLOAD)
+    silent.close()
+
+    assert outcome.failed
+    assert outcome.refusals >= 1
+    assert len(sleeps.taken) == outcome.refusals - 1
+
+
+@pytest.mark.parametrize(("timeout_s", "patience_s"), [(5.0, 5.0), (0.0, None), (float("inf"), None)])
+def test_a_timeout_of_nothing_is_for_ever(timeout_s, patience_s):
+    assert Target(timeout_s=timeout_s).patience_s == patience_s
+
+
+async def test_the_port_of_the_other_protocol_is_told_at_once(grpc_server, http_server):
+    sleeps = Sleeps()
+    async with http_server() as server, sender_to(Target(endpoint=server.address), sleeps) as sender:
+        to_http = await sender.send(Signal.LOGS, PAYLOAD)
+    async with grpc_server() as server, sender_to(Target(WireProtocol.HTTP, server.address), sleeps) as sender:
+        to_grpc = await sender.send(Signal.LOGS, PAYLOAD)
+
+    assert (to_http.failed, to_grpc.failed, sleeps.taken) == (True, True, [])
+    assert "choose --protocol http" in to_http.message
+    assert "choose --protocol grpc" in to_grpc.message
 
 
 @pytest.mark.parametrize("signal", [Signal.TRACES, Signal.METRICS, Signal.LOGS])

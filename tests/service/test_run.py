@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import grpc
@@ -196,7 +196,7 @@ def test_on_a_terminal_it_says_what_to_do(tmp_path: Path) -> None:
     os.close(its_side)
     said = b""
     try:
-        while b"airis metrics" not in said and select.select([terminal], [], [], PATIENCE_S)[0]:
+        while b"| sql" not in said and select.select([terminal], [], [], PATIENCE_S)[0]:
             said += os.read(terminal, 65536)
         shown = said.decode().replace("\r\n", "\n")
 
@@ -204,12 +204,25 @@ def test_on_a_terminal_it_says_what_to_do(tmp_path: Path) -> None:
         assert "\x1b" not in shown, "NO_COLOR is set"
         for name, address in airis.instance["endpoints"].items():
             assert any(line.split() == [*name.split(), address] for line in shown.splitlines())
-        assert f"OTEL_EXPORTER_OTLP_ENDPOINT=http://{airis.grpc} " in shown
+        assert f"export OTEL_EXPORTER_OTLP_ENDPOINT=http://{airis.grpc}\n" in shown
+        assert "export OTEL_EXPORTER_OTLP_PROTOCOL=grpc\n" in shown
         assert "airis demo" in shown
         assert airis.stop(signal.SIGINT) == 0
     finally:
         airis.end()
         os.close(terminal)
+
+
+def test_a_start_with_the_slower_kernels_says_so_once(tmp_path: Path) -> None:
+    airis = Airis(tmp_path, AIRIS_KERNELS="reference")
+    try:
+        airis.start()
+
+        told = [line for line in airis.log if line.get("kernels") == "reference"]
+        assert [line["level"] for line in told] == ["warning"]
+        assert told[0]["reason"] == "AIRIS_KERNELS asks for the slower ones"
+    finally:
+        airis.end()
 
 
 def test_it_says_that_it_is_ready(airis: Airis) -> None:
@@ -348,6 +361,22 @@ def test_a_signal_lets_it_drain_and_end_well(start_airis: Start, number: int) ->
     wait_for_the_end_of(store)
     assert not (airis.data_dir / "instance.json").exists()
     assert_stored_once(airis, sending)  # read without a running instance
+
+
+def test_it_takes_more_clients_than_the_files_a_process_has_by_default(tmp_path: Path) -> None:
+    airis = Airis(tmp_path)
+    airis.command = ["sh", "-c", 'ulimit -Sn 150; exec "$@"', "sh", *airis.command]
+    host = "127.0.0.1"
+    try:
+        port = int(airis.start().http.rpartition(":")[2])
+        with ExitStack() as clients:
+            for _ in range(300):
+                client = clients.enter_context(socket.create_connection((host, port), PATIENCE_S))
+                client.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+                assert client.recv(12) == b"HTTP/1.1 404"
+        assert airis.stop() == 0
+    finally:
+        airis.end()
 
 
 def test_a_second_signal_ends_it_at_once(start_airis: Start) -> None:
