@@ -332,14 +332,14 @@ class ClickHouseHttp:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         try:
             await send_piece(data)
-            while not result.finished:
-                await send_piece(await lease.run(result.take, PIECE_BYTES))
+            try:
+                while not result.finished:
+                    await send_piece(await lease.run(result.take, PIECE_BYTES))
+            except EngineError as error:
+                await send_piece(result.compressed(_exception_block(self._text(error), tag)))
+                raise ClientGone from error  # the body has no end, so that nobody takes it for whole
         except TimeoutError as error:
             raise ClientGone from error
-        except EngineError as error:
-            text = result.compressed(_exception_block(self._text(error), tag))
-            await send({"type": "http.response.body", "body": text, "more_body": True})
-            raise ClientGone from error  # the connection ends without the body's end, so that nobody takes it for whole
         await send({"type": "http.response.body", "body": b""})
 
     def _headers(
