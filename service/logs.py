@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from airis.config.model import LogsTelemetryConfig
+from airis.service.render.rows import one_line
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 
@@ -47,14 +48,8 @@ def _with_fields(fields: dict[str, str]) -> Any:
 def _escape_controls(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> dict[str, Any]:
     """Keep a terminal safe from what telemetry or a peer put into a value."""
     return {
-        key: printable(value) if isinstance(value, str) and key != "exception" else value
-        for key, value in event.items()
+        key: one_line(value) if isinstance(value, str) and key != "exception" else value for key, value in event.items()
     }
-
-
-def printable(text: str) -> str:
-    """The text with control characters written as escapes."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 class _ToStructlog(logging.Handler):

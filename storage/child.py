@@ -27,6 +27,7 @@ import orjson
 from airis.component.errors import StartError
 from airis.component.http import HttpServer, HttpServerConfig
 from airis.component.listen import parse_endpoint
+from airis.component.loop import loop_factory
 from airis.component.telemetry import Telemetry
 from airis.storage.engine import Engine, EngineError
 from airis.storage.options import StoreOptions
@@ -67,7 +68,7 @@ def run(options: StoreOptions) -> int:
         try:
             engine = _open(options)
             try:
-                with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+                with asyncio.Runner(loop_factory=loop_factory()) as runner:
                     runner.run(_serve(options, engine))
             finally:
                 _close(engine)
@@ -139,14 +140,6 @@ def _open(options: StoreOptions) -> Engine:
     except (ImportError, OSError) as error:
         raise StartError(f"{options.data_dir}: {error}", "data_dir") from error
     return engine
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
 
 
 async def _serve(options: StoreOptions, engine: Engine) -> None:

@@ -30,13 +30,12 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from airis.data.reference.series import NO_VALUE, STALE_MARKER
 from airis.data.reference.values import decode_attributes, decode_value
 
 Row = Mapping[str, Any]
 
 _U64 = (1 << 64) - 1
-_STALE_MARKER = 0x7FF0000000000002
-_NO_VALUE = 0x7FF0000000000003
 _NO_RECORDED_VALUE = 1
 """Bit of a data point's flags."""
 
@@ -373,7 +372,7 @@ def _points(metric: Metric) -> Any:
 
 def _sample(row: Row, integer: bool, point: NumberDataPoint) -> None:
     bits = int(row["value_bits"])
-    if bits == _NO_VALUE or (bits == _STALE_MARKER and point.flags & _NO_RECORDED_VALUE):
+    if bits == NO_VALUE or (bits == STALE_MARKER and point.flags & _NO_RECORDED_VALUE):
         return
     if integer:
         point.as_int = int(_double(bits)) + row["value_residue"]
@@ -426,7 +425,7 @@ def _exemplar(row: Row, exemplar: Exemplar) -> None:
     bits = int(row["value_bits"])
     if row["integer"]:
         exemplar.as_int = int(_double(bits)) + row["value_residue"]
-    elif bits != _NO_VALUE:
+    elif bits != NO_VALUE:
         exemplar.as_double = _double(bits)
 
 

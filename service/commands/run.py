@@ -2,7 +2,6 @@
 
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +10,6 @@ import typer
 from airis.service.commands.options import data_directory, own_command
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop
-
     from airis.config import Configuration
     from airis.service.service import Service
 
@@ -24,6 +21,7 @@ def run_service(config: Path | None, data_dir: Path | None, *, welcome: bool = T
     import structlog
 
     from airis.component import StartError
+    from airis.component.loop import loop_factory
     from airis.service.commands.version import slow_because
     from airis.service.logs import configure_logs
     from airis.service.service import Service
@@ -40,7 +38,7 @@ def run_service(config: Path | None, data_dir: Path | None, *, welcome: bool = T
         return await service.run(on_ready=lambda: _welcome(service) if welcome else None)
 
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             ended_well = runner.run(serve())
     except StartError as error:
         typer.echo(f"airis: {error}", err=True)
@@ -66,14 +64,6 @@ def load_or_exit(config: Path | None) -> "Configuration":
     except OSError as error:
         typer.echo(f"{config}: {error.strerror or error}; nothing was started", err=True)
     raise typer.Exit(2)
-
-
-def _loop_factory() -> "Callable[[], AbstractEventLoop] | None":
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
 
 
 def _welcome(service: "Service") -> None:
