@@ -36,12 +36,12 @@ class BatchConfig(Config):
         ge=0,
         lt=2**32,
         description="Items that make a full batch. Nothing waits for them here: an idle stage behind is given what "
-        "there is. Where this is the last processor, it is the least size of the exporters' queue batches.",
+        "there is. Today it only parts the hand-overs that are counted as full from the others.",
     )
     timeout: Duration = Field(
         default=0.2,
         ge=0,
-        description="Longest wait for a full batch in the exporters' queues. It never holds a sender here.",
+        description="The Collector's longest wait for a full batch. It has no effect: nobody is made to wait here.",
     )
     send_batch_max_size: int = Field(
         default=0,
