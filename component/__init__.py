@@ -2,10 +2,22 @@
 
 from airis.component.config import Config, Duration, Secret, format_duration, parse_duration
 from airis.component.errors import ConsumeError, Partial, Permanent, Retryable, StartError
-from airis.component.lifecycle import Component, Consumer, Exporter, Extension, Host, Processor, Receiver
+from airis.component.health import Health, Member, Overview, PipelineOverview, Status
+from airis.component.kind import Kind
+from airis.component.lifecycle import (
+    Component,
+    Connector,
+    Consumer,
+    Exporter,
+    Extension,
+    Host,
+    Outputs,
+    Processor,
+    Receiver,
+)
 from airis.component.registry import (
     Factory,
-    Kind,
+    connector,
     exporter,
     extension,
     factory_of,
@@ -19,6 +31,7 @@ from airis.component.telemetry import Counter, Gauge, Histogram, Metrics, Teleme
 __all__ = [
     "Component",
     "Config",
+    "Connector",
     "ConsumeError",
     "Consumer",
     "Counter",
@@ -27,18 +40,25 @@ __all__ = [
     "Extension",
     "Factory",
     "Gauge",
+    "Health",
     "Histogram",
     "Host",
     "Kind",
+    "Member",
     "Metrics",
+    "Outputs",
+    "Overview",
     "Partial",
     "Permanent",
+    "PipelineOverview",
     "Processor",
     "Receiver",
     "Retryable",
     "Secret",
     "StartError",
+    "Status",
     "Telemetry",
+    "connector",
     "exporter",
     "extension",
     "factory_of",

@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 from starlette.types import Scope
 
-from airis.component.http import header
+from airis.component.http import HttpServerConfig, header
+from airis.component.listen import parse_endpoint
 
 
 def other_site(scope: Scope, listen_host: str, allowed_origins: Sequence[str] = (), *, any_name: bool = False) -> str:
@@ -27,6 +28,15 @@ def other_site(scope: Scope, listen_host: str, allowed_origins: Sequence[str] = 
     name = _name(host)
     known = {"", "localhost", listen_host.lower(), *(_name(urlsplit(pattern).netloc) for pattern in allowed)}
     return "" if any_name or name in known or _is_address(name) else f"requests for the host '{name}' are not taken"
+
+
+def other_site_of(scope: Scope, config: HttpServerConfig) -> str:
+    """`other_site` for a server with these options; a unix socket is nothing that a page reaches."""
+    if config.transport == "unix":
+        return ""
+    host = parse_endpoint(config.endpoint)[0]
+    origins = config.cors.allowed_origins if config.cors else ()
+    return other_site(scope, host, origins, any_name=not is_loopback(host))
 
 
 def is_loopback(host: str) -> bool:

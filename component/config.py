@@ -11,7 +11,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, Se
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A YAML scalar before its field is known: the typed value, and the text that a string field takes."""
+    """A YAML scalar before its field is known: the typed value, and the text that a string field takes.
+
+    Null has no text where it is written in the file, but may have one that was put in, such as ``#secret``.
+    """
 
     value: bool | int | float | None
     text: str
@@ -62,7 +65,7 @@ class Config(BaseModel):
         return {
             key: _fit(fields[key].annotation, value) if key in fields else plain(value)
             for key, value in given.items()
-            if not (key in fields and _is_null(value) and _has_no_null(fields[key].annotation))
+            if not (key in fields and _is_default(fields[key].annotation, value))
         }
 
 
@@ -70,9 +73,12 @@ def _is_null(value: Any) -> bool:
     return value is None or (isinstance(value, Scalar) and value.value is None)
 
 
-def _has_no_null(annotation: Any) -> bool:
-    """Whether null in the file cannot be a value of the option, nor a section: it is the default then."""
-    return type(None) not in choices(annotation) and section_of(annotation) is None
+def _is_default(annotation: Any, value: Any) -> bool:
+    """Whether null stands for the default: it cannot be a value of the option, nor a section, nor a text put in."""
+    if not _is_null(value) or section_of(annotation) is not None:
+        return False
+    options = _types(annotation)
+    return type(None) not in options and not (_wants_text(options) and isinstance(value, Scalar) and value.text)
 
 
 def choices(annotation: Any) -> tuple[Any, ...]:
@@ -100,26 +106,69 @@ def plain(value: Any) -> Any:
 
 def _fit(annotation: Any, value: Any) -> Any:
     """Choose between the text and the typed value of the scalars in `value`, as the field's type demands."""
-    options = choices(annotation)
+    options = _types(annotation)
     section = section_of(annotation)
     if section is not None:
         return _fit_section(section, type(None) in options, value)
-    wants_text = any(map(_is_text, options)) and not any(o in (int, float, bool) for o in options)
     if isinstance(value, Scalar):
-        return value.text if wants_text and value.value is not None else value.value
-    if isinstance(value, WrittenList | WrittenMapping) and wants_text:
-        return value.text
+        return _fit_scalar(options, value)
     for option in options:
         arguments = get_args(option)
         if get_origin(option) is list and isinstance(value, list):
-            return [_fit(arguments[0], item) for item in cast("list[Any]", value)]
+            return [_fit_item(arguments[0], item) for item in cast("list[Any]", value)]
         if get_origin(option) is dict and isinstance(value, dict):
-            return {key: _fit(arguments[1], item) for key, item in cast("dict[str, Any]", value).items()}
+            return {key: _fit_item(arguments[1], item) for key, item in cast("dict[str, Any]", value).items()}
+    if isinstance(value, WrittenList | WrittenMapping) and _wants_text(options):
+        return value.text
+    if isinstance(value, str) and any(map(_is_list_of_texts, options)) and not _wants_text(options):
+        # The Collector takes "a,b" for a list.
+        return value.split(",") if value else []
     return plain(value)
 
 
+def _types(annotation: Any) -> tuple[Any, ...]:
+    """As `choices`, without what is said of each."""
+    return tuple(get_args(c)[0] if get_origin(c) is Annotated else c for c in choices(annotation))
+
+
+def _fit_scalar(options: tuple[Any, ...], scalar: Scalar) -> Any:
+    value = scalar.value
+    if value is None:
+        return scalar.text if scalar.text and _wants_text(options) and type(None) not in options else None
+    if _wants_text(options) and not any(_is_literal_of(option, value) for option in options):
+        return scalar.text
+    # The Collector takes 1e4 and 10.0 for integers.
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**63 and int in options:
+        return value if float in options else int(value)
+    return value
+
+
+def _fit_item(annotation: Any, value: Any) -> Any:
+    """As `_fit`, for what has no default to stand for null: an empty text does."""
+    options = _types(annotation)
+    fitted = _fit(annotation, value)
+    return "" if fitted is None and _wants_text(options) and type(None) not in options else fitted
+
+
+def _wants_text(options: tuple[Any, ...]) -> bool:
+    return any(map(_is_text, options)) and not any(option in (int, float, bool) for option in options)
+
+
 def _is_text(option: Any) -> bool:
-    return get_origin(option) is Literal or (isinstance(option, type) and issubclass(option, str | SecretStr))
+    if get_origin(option) is Literal:
+        return any(isinstance(value, str) for value in get_args(option))
+    return isinstance(option, type) and issubclass(option, str | SecretStr)
+
+
+def _is_list_of_texts(option: Any) -> bool:
+    return get_origin(option) is list and _wants_text(_types(get_args(option)[0]))
+
+
+def _is_literal_of(option: Any, value: Any) -> bool:
+    """Whether the value itself is one of the choices, not its text."""
+    return get_origin(option) is Literal and any(
+        type(choice) is type(value) and choice == value for choice in get_args(option)
+    )
 
 
 def _fit_section(section: type[Config], optional: bool, value: Any) -> Any:
@@ -188,3 +237,11 @@ Duration = Annotated[
     WithJsonSchema({"type": "string", "examples": ["200ms", "5s", "1h30m"]}),
 ]
 """An option written as a Go duration; in code, seconds as a float. A default is given in seconds."""
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+ANY_CASE = BeforeValidator(_lower)
+"""For ``Annotated[Literal["basic", …], ANY_CASE]``: the case of letters makes no difference."""

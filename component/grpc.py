@@ -1,22 +1,29 @@
 """The options of a gRPC server, as the Collector has them, and what they are for grpcio."""
 
-import ssl
-from typing import TYPE_CHECKING, Any, Self
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from airis.component.config import Config, Duration
 from airis.component.errors import StartError
-from airis.component.listen import Transport, parse_endpoint
+from airis.component.grpc_tls import refuse_what_grpcio_lacks
+from airis.component.http import NO_AUTHENTICATION, warn_of_exposure
+from airis.component.listen import Transport, address_of, bind, parse_endpoint
 from airis.component.telemetry import Telemetry
-from airis.component.tls import CertificateClock, TlsServerConfig, load_certificate, log_failed_reload
+from airis.component.tls import CertificateClock, TlsServerConfig, log_failed_reload
+from airis.component.unsupported import NO_MIDDLEWARES, not_supported
 
 if TYPE_CHECKING:
     import grpc
+    import grpc.aio
 
 DEFAULT_MAX_MESSAGE_MIB = 4
 MAX_MILLISECONDS = 2**31 - 2
 """24.8 days; grpcio takes no longer times, and 2**31 - 1 for never."""
+MAX_STREAMS = 2**31 - 1
+"""The largest number that grpcio takes."""
 
 
 class KeepaliveParameters(Config):
@@ -57,11 +64,24 @@ class GrpcServerConfig(Config):
         default=0, ge=0, lt=2048, description="Largest request after decompression, in MiB; 0: gRPC's 4."
     )
     max_concurrent_streams: int = Field(
-        default=0, ge=0, lt=2**31, description="Calls in progress on one connection; 0: without a limit."
+        default=0, ge=0, lt=2**32, description="Calls in progress on one connection; 0: without a limit."
+    )
+    read_buffer_size: int = Field(
+        default=0, ge=0, description="Has no effect here, in bytes: gRPC sizes its buffers by what arrives."
+    )
+    write_buffer_size: int = Field(
+        default=0, ge=0, description="Has no effect here, in bytes: gRPC sizes its buffers by what is sent."
     )
     keepalive: KeepaliveServerConfig | None = Field(default=None, description="Pings; absent: gRPC's defaults.")
     include_metadata: bool = Field(
         default=False, description="Hand call metadata on with the data, credentials excepted."
+    )
+    auth: Annotated[dict[str, Any] | None, not_supported(NO_AUTHENTICATION)] = Field(
+        default=None, description="Not supported yet: authentication of clients. Anything in it is an error."
+    )
+    middlewares: Annotated[list[dict[str, Any]], not_supported(NO_MIDDLEWARES)] = Field(
+        default_factory=list[dict[str, Any]],
+        description="Not supported yet: extensions that see every call. Anything in it is an error.",
     )
 
     @field_validator("endpoint")
@@ -73,12 +93,8 @@ class GrpcServerConfig(Config):
 
     @model_validator(mode="after")
     def _tls_that_grpcio_has(self) -> Self:
-        if self.tls and self.tls.min_version != "1.2":
-            raise ValueError("tls::min_version: gRPC offers TLS 1.2 and 1.3 and cannot be told otherwise; leave it out")
-        if self.tls and self.tls.max_version not in ("", "1.3"):
-            raise ValueError("tls::max_version: gRPC offers TLS 1.2 and 1.3 and cannot be told otherwise; leave it out")
-        if self.tls and self.tls.cipher_suites:
-            raise ValueError("tls::cipher_suites: gRPC has its own choice and cannot be told otherwise; leave it out")
+        if self.tls:
+            refuse_what_grpcio_lacks(self.tls)
         return self
 
     def channel_arguments(self) -> list[tuple[str, int]]:
@@ -87,7 +103,7 @@ class GrpcServerConfig(Config):
         # Without the second a taken port is no error: the kernel would share it out between both servers.
         arguments = [("grpc.max_receive_message_length", size * 1024 * 1024), ("grpc.so_reuseport", 0)]
         if self.max_concurrent_streams:
-            arguments.append(("grpc.max_concurrent_streams", self.max_concurrent_streams))
+            arguments.append(("grpc.max_concurrent_streams", min(self.max_concurrent_streams, MAX_STREAMS)))
         keepalive = self.keepalive or KeepaliveServerConfig()
         ours = keepalive.server_parameters or KeepaliveParameters()
         theirs = keepalive.enforcement_policy or KeepaliveEnforcement()
@@ -106,18 +122,40 @@ class GrpcServerConfig(Config):
         return arguments
 
 
+def listen(server: "grpc.aio.Server", config: GrpcServerConfig, telemetry: Telemetry) -> str:
+    """Let the server listen where the configuration says, and give the address: ``host:port`` or ``unix:path``.
+
+    Raises StartError that names the option at fault.
+    """
+    credentials = server_credentials(config.tls, telemetry) if config.tls else None
+    # grpcio says no more than that it failed; a socket of our own says why.
+    with bind(config.endpoint, config.transport) as probe:
+        address = address_of(probe)
+    if config.transport == "unix":
+        Path(address).unlink()
+        address = f"unix:{address}"
+    elif parse_endpoint(config.endpoint)[1] == 0:
+        address = f"{address.rpartition(':')[0]}:0"
+    port = 0
+    with suppress(RuntimeError):
+        port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
+    if not port:
+        raise StartError(f'"{config.endpoint}": gRPC cannot listen there', "endpoint")
+    warn_of_exposure(config.endpoint, config.transport, config.tls, telemetry)
+    return address if config.transport == "unix" else f"{address.rpartition(':')[0]}:{port}"
+
+
 def server_credentials(config: TlsServerConfig, telemetry: Telemetry) -> "grpc.ServerCredentials":
     """Credentials for a server that read the certificate again when that is due; raises StartError."""
     import grpc
 
-    authorities = config.client_authorities()
-
     def load() -> grpc.ServerCertificateConfiguration:
         # grpcio takes anything and then fails every handshake, so OpenSSL has a look first.
-        certificate, key = load_certificate(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), config)
-        return grpc.ssl_server_certificate_configuration([(key, certificate)], authorities)
+        config.context()
+        pair = (config.key(), config.certificate())
+        return grpc.ssl_server_certificate_configuration([pair], config.client_authorities())
 
-    reloading = CertificateClock(config.reload_interval)
+    reloading = CertificateClock(config)
 
     def fetch() -> Any:
         """Asked at every handshake; None keeps what is in use."""
@@ -129,4 +167,4 @@ def server_credentials(config: TlsServerConfig, telemetry: Telemetry) -> "grpc.S
             log_failed_reload(error, telemetry)
             return None
 
-    return grpc.dynamic_ssl_server_credentials(load(), fetch, authorities is not None)
+    return grpc.dynamic_ssl_server_credentials(load(), fetch, bool(config.client_ca_file))

@@ -1,6 +1,7 @@
 """The HTTP server that components share: the Collector's options, and ASGI applications on uvicorn in our loop."""
 
 import asyncio
+import os
 import re
 import socket
 import ssl
@@ -8,10 +9,11 @@ import time
 from collections.abc import Iterable, Sequence
 from email.utils import formatdate
 from pathlib import Path
+from typing import Annotated, Any
 
 import httptools
 import uvicorn
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
@@ -19,9 +21,11 @@ from uvicorn.server import ServerState
 from airis.component import intake
 from airis.component.config import Config, Duration
 from airis.component.errors import StartError
+from airis.component.headers import HEADER_NAME, from_pairs
 from airis.component.listen import Transport, address_of, bind, is_wildcard, parse_endpoint
 from airis.component.telemetry import Telemetry
 from airis.component.tls import TlsServerConfig, server_context
+from airis.component.unsupported import NO_MIDDLEWARES, not_supported
 
 DEFAULT_MAX_BODY_BYTES = 20 * 1024 * 1024
 
@@ -37,9 +41,11 @@ _NEVER_S = 10 * 365 * 86400
 THREAD_BYTES = 64 * 1024
 """A compressed body larger than this is inflated in a thread, so that the loop stays responsive."""
 
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-
 Headers = Sequence[tuple[bytes, bytes]]
+
+NO_AUTHENTICATION = (
+    "authentication is not supported yet; leave auth out, and let only those reach the endpoint who may use it"
+)
 
 
 class CorsConfig(Config):
@@ -72,8 +78,9 @@ class HttpServerConfig(Config):
     include_metadata: bool = Field(
         default=False, description="Hand request headers on with the data, credentials excepted."
     )
-    response_headers: dict[str, str] = Field(
-        default_factory=dict[str, str], description="Headers added to every answer."
+    response_headers: Annotated[dict[str, str], BeforeValidator(from_pairs)] = Field(
+        default_factory=dict[str, str],
+        description="Headers added to every answer, as a map or as a list of {name, value}.",
     )
     compression_algorithms: list[str] = Field(
         default_factory=lambda: list(intake.ENCODINGS),
@@ -90,10 +97,23 @@ class HttpServerConfig(Config):
         description="Longest time from the end of the headers to the end of the body; 0: for ever (the Collector's "
         "default, with which a slow body never ends).",
     )
+    write_timeout: Duration = Field(
+        default=0.0,
+        ge=0,
+        description="Longest time from the end of a request's headers until its answer has left; then the connection "
+        "is closed. 0: for ever.",
+    )
     idle_timeout: Duration = Field(
         default=60.0, ge=0, description="How long a connection is kept open between requests; 0: for ever."
     )
     keep_alives_enabled: bool = Field(default=True, description="Take several requests on one connection.")
+    auth: Annotated[dict[str, Any] | None, not_supported(NO_AUTHENTICATION)] = Field(
+        default=None, description="Not supported yet: authentication of clients. Anything in it is an error."
+    )
+    middlewares: Annotated[list[dict[str, Any]], not_supported(NO_MIDDLEWARES)] = Field(
+        default_factory=list[dict[str, Any]],
+        description="Not supported yet: extensions that see every request. Anything in it is an error.",
+    )
 
     @field_validator("endpoint")
     @classmethod
@@ -106,7 +126,7 @@ class HttpServerConfig(Config):
     @classmethod
     def _headers_of_one_line(cls, headers: dict[str, str]) -> dict[str, str]:
         for name, value in headers.items():
-            if not _HEADER_NAME.fullmatch(name):
+            if not HEADER_NAME.fullmatch(name):
                 raise ValueError(f'"{name}" is not the name of a header')
             if not value.isprintable():
                 raise ValueError(f'the value of "{name}" has a line end or another control character')
@@ -189,12 +209,23 @@ class HttpServer:
     cancelled, and what its application answers then is sent.
     """
 
-    def __init__(self, app: ASGIApp, config: HttpServerConfig, telemetry: Telemetry, section: str = "") -> None:
-        """`section` is where the options stand in the component's, such as ``protocols::http``."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        config: HttpServerConfig,
+        telemetry: Telemetry,
+        section: str = "",
+        socket_mode: int | None = None,
+    ) -> None:
+        """`section` is where the options stand in the component's, such as ``protocols::http``.
+
+        `socket_mode` are the permissions of a unix socket; without it the process's umask decides.
+        """
         self.config = config
         self.telemetry = telemetry
         self._app = app
         self._section = section
+        self._socket_mode = socket_mode
         self._server: asyncio.Server | None = None
         self._state = ServerState()
         self._address = ""
@@ -225,6 +256,8 @@ class HttpServer:
             error.option = "::".join(part for part in (self._section, error.option) if part)
             raise
         self._address = address_of(sock)
+        if self._socket_mode is not None:
+            os.chmod(self._address, self._socket_mode)  # nobody connects before the socket listens
         warn_of_exposure(self.config.endpoint, self.config.transport, self.config.tls, self.telemetry)
         self._server = await self._listen(sock, context)
 
@@ -307,6 +340,7 @@ class _Connection(HttpToolsProtocol):
         self._config = config
         self._fixed_headers = fixed_headers
         self._reading: asyncio.TimerHandle | None = None
+        self._answering: asyncio.TimerHandle | None = None
         self._head_bytes = 0
         """What came since the last piece of a body."""
 
@@ -316,6 +350,7 @@ class _Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._allow(0)
+        self._end_answering()
         super().connection_lost(exc)
         self._lost.set()
 
@@ -381,6 +416,8 @@ class _Connection(HttpToolsProtocol):
             self.cycle.keep_alive = False
         # The body of a pipelined request is not read before the one in front is answered.
         self._allow(0 if self.pipeline else self._config.read_timeout)
+        if not self.pipeline:
+            self._allow_answer()
 
     def on_body(self, body: bytes) -> None:
         self._head_bytes = 0
@@ -391,9 +428,27 @@ class _Connection(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
+        pipelined = bool(self.pipeline)
         super().on_response_complete()
         if self.cycle.more_body and self._reading is None:  # of a pipelined request
             self._allow(self._config.read_timeout)
+        if pipelined:
+            self._allow_answer()
+
+    def _allow_answer(self) -> None:
+        """Close the connection unless the answer that is due now has left in its time."""
+        self._end_answering()
+        if self._config.write_timeout:
+            self._answering = self.loop.call_later(self._config.write_timeout, self._answer_is_late)
+
+    def _answer_is_late(self) -> None:
+        if not self.cycle.response_complete or self.transport.get_write_buffer_size():
+            self.transport.abort()
+
+    def _end_answering(self) -> None:
+        if self._answering is not None:
+            self._answering.cancel()
+            self._answering = None
 
     def _allow(self, seconds: float) -> None:
         """Close the connection after so long, unless this is called again; 0 is for ever."""

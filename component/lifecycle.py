@@ -1,12 +1,17 @@
 """The kinds of component and what the service promises them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from airis.component.config import Config
+from airis.component.health import Overview
 from airis.component.telemetry import Telemetry
 from airis.data import Batch, Signal
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
 
 T = TypeVar("T")
 C = TypeVar("C", bound=Config)
@@ -33,6 +38,15 @@ class Host(Protocol):
 
     def extension(self, component_id: str, kind: type[T]) -> T:
         """What the running extension with this id provides, a `kind`; raises StartError if there is none."""
+        ...
+
+    @property
+    def admin(self) -> "ASGIApp":
+        """The admin API, for an extension that serves it somewhere."""
+        ...
+
+    def overview(self) -> Overview:
+        """What runs at this moment, and how it is."""
         ...
 
     def fail(self, component: str, error: BaseException) -> None:
@@ -62,7 +76,10 @@ class Component(Generic[C]):
 
 
 class Receiver(Component[C]):
-    """Takes data in from outside; one instance serves all signals of the pipelines that name it."""
+    """Takes data in from outside; one instance serves all signals of the pipelines that name it.
+
+    `downstream` is alive: a reload may add signals to it and take some away, so it is asked for every batch.
+    """
 
     def __init__(self, config: C, downstream: Mapping[Signal, Consumer], telemetry: Telemetry) -> None:
         super().__init__(config, telemetry)
@@ -86,6 +103,28 @@ class Exporter(Component[C]):
 
     async def consume(self, batch: Batch) -> None:
         """Deliver the batch; returning acknowledges it."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """The pipelines that a connector feeds. Both views are alive, as a receiver's `downstream` is."""
+
+    by_signal: Mapping[Signal, Consumer]
+    """All pipelines of a signal as one consumer."""
+    by_pipeline: Mapping[str, Consumer]
+    """Each by its id, for a connector that chooses."""
+
+
+class Connector(Component[C]):
+    """The end of some pipelines and the beginning of others; one instance serves all that name it."""
+
+    def __init__(self, config: C, downstream: Outputs, telemetry: Telemetry) -> None:
+        super().__init__(config, telemetry)
+        self.downstream = downstream
+
+    async def consume(self, batch: Batch) -> None:
+        """Hand on what becomes of the batch; returning acknowledges it."""
         raise NotImplementedError
 
 

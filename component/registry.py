@@ -2,31 +2,17 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar, cast, get_args, get_origin
 
 from airis.component.config import Config
-from airis.component.lifecycle import Component, Exporter, Extension, Processor, Receiver
+from airis.component.kind import Kind
+from airis.component.lifecycle import Component, Connector, Exporter, Extension, Processor, Receiver
 from airis.data import Signal
 
 Stability = Literal["development", "alpha", "beta", "stable"]
-
-
-class Kind(StrEnum):
-    """The kinds of component, spelt as their entry-point group and section without the plural."""
-
-    RECEIVER = "receiver"
-    PROCESSOR = "processor"
-    EXPORTER = "exporter"
-    EXTENSION = "extension"
-
-    @property
-    def section(self) -> str:
-        """The top-level key that configures this kind."""
-        return f"{self}s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +24,10 @@ class Factory:
     component: type[Component[Any]]
     config: type[Config]
     stability: Mapping[Signal, Stability]
-    """By signal; empty for an extension."""
+    """By signal; empty for a connector and an extension."""
     summary: str
+    conversions: Mapping[tuple[Signal, Signal], Stability]
+    """By the signal that a connector takes and the one that it hands on; empty for all others."""
 
 
 _FACTORY = "__airis_factory__"
@@ -82,6 +70,11 @@ def exporter(
     return _declare(Kind.EXPORTER, type_name, Exporter, _by_signal(traces, metrics, logs, profiles))
 
 
+def connector(type_name: str, conversions: Mapping[tuple[Signal, Signal], Stability]) -> Callable[[A], A]:
+    """Declare a Connector class as the type `type_name`, with its stability by the signals it takes and hands on."""
+    return _declare(Kind.CONNECTOR, type_name, Connector, MappingProxyType({}), MappingProxyType(dict(conversions)))
+
+
 def extension(type_name: str) -> Callable[[A], A]:
     """Declare an Extension class as the type `type_name`."""
     return _declare(Kind.EXTENSION, type_name, Extension, MappingProxyType({}))
@@ -120,12 +113,16 @@ def _by_signal(
 
 
 def _declare(
-    kind: Kind, type_name: str, base: type[Component[Any]], stability: Mapping[Signal, Stability]
+    kind: Kind,
+    type_name: str,
+    base: type[Component[Any]],
+    stability: Mapping[Signal, Stability],
+    conversions: Mapping[tuple[Signal, Signal], Stability] = MappingProxyType({}),
 ) -> Callable[[A], A]:
     def note(component: A) -> A:
         summary = (component.__doc__ or "").strip().splitlines()[0]
         config = _config_class(component, base)
-        setattr(component, _FACTORY, Factory(kind, type_name, component, config, stability, summary))
+        setattr(component, _FACTORY, Factory(kind, type_name, component, config, stability, summary, conversions))
         return component
 
     return note

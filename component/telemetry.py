@@ -3,12 +3,30 @@
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from fnmatch import fnmatchcase
+from typing import Literal, cast
 
 import structlog
 
+from airis.component.health import Health
+
 Labels = tuple[tuple[str, str], ...]
 """Attributes of a measurement, sorted by name."""
+
+Level = Literal["basic", "normal", "detailed"]
+"""How much of airis's own metrics is told: each level tells what the one before it does, and more."""
+
+LEVELS: tuple[tuple[str, Level], ...] = (
+    ("otelcol_processor_batch_batch_send_size_bytes", "detailed"),
+    ("otelcol_processor_batch_*", "normal"),
+    ("otelcol_processor_internal_duration", "detailed"),
+    ("otelcol_exporter_queue_batch_send_size*", "detailed"),
+    ("otelcol_exporter_enqueue_size*", "detailed"),
+    ("otelcol.*.size", "detailed"),
+    ("http.*", "detailed"),
+    ("rpc.*", "detailed"),
+)
+"""The levels of the Collector's names, the first pattern that fits; every other name is basic."""
 
 LATENCY_BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 
@@ -22,10 +40,19 @@ class Counter:
 
     def add(self, amount: float, **attributes: str) -> None:
         """Count `amount` more under these attributes; nothing is kept for an amount of 0."""
-        if amount:
-            labels = tuple(sorted(attributes.items()))
-            with self._lock:
-                self.values[labels] = self.values.get(labels, 0) + amount
+        self.adder(**attributes)(amount)
+
+    def adder(self, **attributes: str) -> Callable[[float], None]:
+        """What `add` does under these attributes, for whoever counts with every batch."""
+        labels = tuple(sorted(attributes.items()))
+        values, lock = self.values, self._lock
+
+        def add(amount: float) -> None:
+            if amount:
+                with lock:
+                    values[labels] = values.get(labels, 0) + amount
+
+        return add
 
     @property
     def value(self) -> float:
@@ -44,6 +71,11 @@ class Gauge:
     def set(self, value: float, **attributes: str) -> None:
         """Replace the value under these attributes."""
         self.values[tuple(sorted(attributes.items()))] = value
+
+    @property
+    def is_read(self) -> bool:
+        """Whether a function gives the value."""
+        return self._read is not None
 
     @property
     def value(self) -> float:
@@ -84,6 +116,8 @@ class Metric:
     description: str
     attributes: Labels
     instrument: Instrument
+    level: Level = "basic"
+    """The least level that tells it."""
 
 
 @dataclass(slots=True)
@@ -94,10 +128,24 @@ class Metrics:
 
     def register(self, metric: Metric) -> Instrument:
         """Keep the metric; one with its name and attributes that is there already is handed back instead."""
-        return self.registered.setdefault((metric.name, metric.attributes), metric).instrument
+        key = (metric.name, metric.attributes)
+        if isinstance(metric.instrument, Gauge) and metric.instrument.is_read:
+            self.registered[key] = metric  # the one that is there reads a component that was exchanged
+        return self.registered.setdefault(key, metric).instrument
+
+    def remove(self, kind: str, component_id: str, pipeline: str = "") -> None:
+        """Forget the instruments of a component that is gone."""
+        gone = component_attributes(kind, component_id, pipeline)
+        for key in [key for key in self.registered if key[1] == gone]:
+            del self.registered[key]
 
     def __iter__(self) -> Iterator[Metric]:
         return iter(list(self.registered.values()))
+
+
+def component_attributes(kind: str, component_id: str, pipeline: str = "") -> Labels:
+    """What every measurement of a component has."""
+    return ((kind, component_id), *((("pipeline", pipeline),) if pipeline else ()))
 
 
 class Telemetry:
@@ -107,28 +155,53 @@ class Telemetry:
         self.kind = kind
         self.component_id = component_id
         self.metrics = Metrics() if metrics is None else metrics
+        self.health = Health()
+        """What the service makes known of the component; the component says RECOVERABLE_ERROR and OK itself."""
         self._prefix = f"otelcol_{kind}_{component_id.partition('/')[0]}_"
-        self.attributes: Labels = ((kind, component_id),)
-        names = {kind: component_id}
-        if pipeline:
-            self.attributes = (*self.attributes, ("pipeline", pipeline))
-            names["pipeline"] = pipeline
-        self.log: structlog.stdlib.BoundLogger = structlog.get_logger().bind(**names)
+        self.attributes = component_attributes(kind, component_id, pipeline)
+        # Not bound, so that a reload can change the level.
+        self.log: structlog.stdlib.BoundLogger = structlog.get_logger(**dict(self.attributes))
 
-    def counter(self, name: str, unit: str, description: str) -> Counter:
-        """A counter ``otelcol_<kind>_<type>_<name>``; a name that begins with ``otelcol_`` or ``airis_`` is kept."""
-        return cast(Counter, self._register(name, unit, description, Counter()))
+    def counter(self, name: str, unit: str, description: str, level: Level | None = None) -> Counter:
+        """A counter ``otelcol_<kind>_<type>_<name>``; a name that begins with ``otelcol_`` or ``airis_`` is kept.
 
-    def gauge(self, name: str, unit: str, description: str, read: Callable[[], float] | None = None) -> Gauge:
+        `level` is the least level of ``service::telemetry::metrics`` that tells it; by default what `LEVELS` says.
+        """
+        return cast(Counter, self._register(name, unit, description, Counter(), level))
+
+    def gauge(
+        self,
+        name: str,
+        unit: str,
+        description: str,
+        read: Callable[[], float] | None = None,
+        level: Level | None = None,
+    ) -> Gauge:
         """A gauge, set by hand or, with `read`, asked for its value at every look."""
-        return cast(Gauge, self._register(name, unit, description, Gauge(read)))
+        return cast(Gauge, self._register(name, unit, description, Gauge(read), level))
 
     def histogram(
-        self, name: str, unit: str, description: str, bounds: Iterable[float] = LATENCY_BOUNDS_S
+        self,
+        name: str,
+        unit: str,
+        description: str,
+        bounds: Iterable[float] = LATENCY_BOUNDS_S,
+        level: Level | None = None,
     ) -> Histogram:
         """A histogram with these upper bounds, in its unit."""
-        return cast(Histogram, self._register(name, unit, description, Histogram(tuple(bounds))))
+        return cast(Histogram, self._register(name, unit, description, Histogram(tuple(bounds)), level))
 
-    def _register(self, name: str, unit: str, description: str, instrument: Instrument) -> Instrument:
-        full_name = name if name.startswith(("otelcol_", "airis_")) else self._prefix + name
-        return self.metrics.register(Metric(full_name, unit, description, self.attributes, instrument))
+    def _register(
+        self, name: str, unit: str, description: str, instrument: Instrument, level: Level | None
+    ) -> Instrument:
+        full_name = name if name.startswith(("otelcol_", "otelcol.", "airis_")) else self._prefix + name
+        metric = Metric(full_name, unit, description, self.attributes, instrument, level or level_of(full_name))
+        return self.metrics.register(metric)
+
+
+def level_of(name: str) -> Level:
+    """The level of a metric by its whole name."""
+    for pattern, level in LEVELS:
+        if fnmatchcase(name, pattern):
+            return level
+    return "basic"

@@ -3,12 +3,17 @@
 import asyncio
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from airis.component.lifecycle import Consumer
-from airis.component.registry import Kind, load
+from airis.component.health import Overview
+from airis.component.kind import Kind
+from airis.component.lifecycle import Consumer, Outputs
+from airis.component.registry import load
 from airis.component.telemetry import Metrics, Telemetry
 from airis.data import Batch, Signal
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
 
 T = TypeVar("T")
 
@@ -86,12 +91,22 @@ class FakeHost:
         self.data_dir = data_dir
         self.extensions = dict(extensions or {})
         self.failures: list[tuple[str, BaseException]] = []
+        self.running = Overview(0.0, (), ())
 
     def extension(self, component_id: str, kind: type[T]) -> T:
         """The extension given under this id."""
         found = self.extensions[component_id]
         assert isinstance(found, kind)
         return found
+
+    @property
+    def admin(self) -> "ASGIApp":
+        """There is none."""
+        raise NotImplementedError
+
+    def overview(self) -> Overview:
+        """What the test put in `running`."""
+        return self.running
 
     def fail(self, component: str, error: BaseException) -> None:
         """Note the failure."""
@@ -101,7 +116,7 @@ class FakeHost:
 def build(
     component_id: str,
     options: Mapping[str, Any] | None = None,
-    downstream: Consumer | Mapping[Signal, Consumer] | None = None,
+    downstream: Consumer | Mapping[Signal, Consumer] | Outputs | None = None,
     *,
     kind: Kind,
     metrics: Metrics | None = None,
@@ -109,14 +124,16 @@ def build(
 ) -> Any:
     """A component of the installed type, from options as they would stand in YAML.
 
-    `downstream` is one consumer (for a receiver: of every signal it takes); `replaced` are further
-    constructor arguments such as a clock.
+    `downstream` is one consumer (for a receiver: of every signal it takes; for a connector its `Outputs`);
+    `replaced` are further constructor arguments such as a clock.
     """
     factory = load(kind, component_id.partition("/")[0])
     config = factory.config.model_validate(dict(options or {}))
     telemetry = Telemetry(kind, component_id, metrics)
     arguments: list[Any] = [config]
-    if kind is Kind.RECEIVER and not isinstance(downstream, Mapping):
+    if kind is Kind.CONNECTOR:
+        arguments.append(downstream)
+    elif kind is Kind.RECEIVER and not isinstance(downstream, Mapping):
         arguments.append(dict.fromkeys(factory.stability, downstream))
     elif kind in (Kind.RECEIVER, Kind.PROCESSOR):
         arguments.append(downstream)

@@ -66,9 +66,10 @@ class FileConfig(Config):
 
 @exporter("file", traces="beta", metrics="beta", logs="beta")
 class FileExporter(Exporter[FileConfig]):
-    """Acknowledge when the bytes were handed to the operating system (not: were synced to the disk).
+    """Append to a file, as JSON lines or protobuf.
 
-    A batch is there whole or not at all: what a full disk cut off is taken back, and the batch is Retryable.
+    Acknowledged when the bytes were handed to the operating system (not: were synced to the disk). A batch is
+    there whole or not at all: what a full disk cut off is taken back, and the batch is Retryable.
     """
 
     def __init__(

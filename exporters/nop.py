@@ -10,7 +10,7 @@ class NopConfig(Config):
 
 @exporter("nop", traces="stable", metrics="stable", logs="stable")
 class NopExporter(Exporter[NopConfig]):
-    """Acknowledge and discard."""
+    """Acknowledge everything and discard it."""
 
     async def consume(self, batch: Batch) -> None:
         """Return at once."""

@@ -96,11 +96,12 @@ class Group:
 
 @processor("batch", traces="beta", metrics="beta", logs="beta")
 class BatchProcessor(Processor[BatchConfig]):
-    """Group commit: a caller is held until its items were taken behind, and never waits on an idle stage.
+    """Join what arrives while the stage behind is busy; nobody waits for a batch to fill.
 
-    One hand-over of a group is in flight at a time, so the order in a group is kept; what arrives meanwhile
-    goes on together in the next one. More at once would gain little: a slower stage gets larger batches, not
-    fewer items. `send_batch_max_size` gives that up, items per hand-over being bounded then.
+    A caller is held until its items were taken behind, and goes on at once to an idle stage. One hand-over of a
+    group is in flight at a time, so the order in a group is kept; what arrives meanwhile goes on together in
+    the next one. More at once would gain little: a slower stage gets larger batches, not fewer items.
+    `send_batch_max_size` gives that up, items per hand-over being bounded then.
 
     Outcomes of a joined batch: Retryable goes to all its callers. After Permanent each caller's batch is
     handed on by itself. After Partial, when the rest is stored, nobody knows whose items were rejected: each

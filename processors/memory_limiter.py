@@ -85,10 +85,11 @@ class MemoryLimiterConfig(Config):
 
 @processor("memory_limiter", traces="beta", metrics="beta", logs="beta")
 class MemoryLimiter(Processor[MemoryLimiterConfig]):
-    """Above the soft limit (limit less spike) every batch is refused as Retryable, and counted.
+    """Refuse data, so that it is sent again later, before memory runs out.
 
-    The memory in use is what the process had resident at the last look, and since then the growth of the
-    batches that went through here and are not yet acknowledged: a burst between two looks is seen at once.
+    That is above the soft limit, which is the limit less the spike. The memory in use is what the process had
+    resident at the last look, and since then the growth of the batches that went through here and are not yet
+    acknowledged: a burst between two looks is seen at once.
     """
 
     def __init__(

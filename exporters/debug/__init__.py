@@ -4,12 +4,13 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from typing import Literal, TextIO
+from typing import Annotated, Literal, TextIO
 
 from google.protobuf.message import DecodeError
 from pydantic import Field
 
 from airis.component import Config, Exporter, Host, Permanent, StartError, Telemetry, exporter
+from airis.component.config import ANY_CASE
 from airis.data import Batch, Signal
 from airis.exporters.debug.text import LAYOUTS, LINES, printable
 
@@ -17,7 +18,7 @@ from airis.exporters.debug.text import LAYOUTS, LINES, printable
 class DebugConfig(Config):
     """How much is shown, and where."""
 
-    verbosity: Literal["basic", "normal", "detailed"] = Field(
+    verbosity: Annotated[Literal["basic", "normal", "detailed"], ANY_CASE] = Field(
         default="basic",
         description="basic: counts for each batch; normal: also a line for each item; detailed: everything.",
     )
@@ -40,7 +41,10 @@ class DebugConfig(Config):
 
 @exporter("debug", traces="beta", metrics="beta", logs="beta")
 class DebugExporter(Exporter[DebugConfig]):
-    """Print and acknowledge. Nothing in telemetry reaches a terminal unescaped; the format may change."""
+    """Print what comes.
+
+    Nothing in telemetry reaches a terminal unescaped; the format may change.
+    """
 
     def __init__(self, config: DebugConfig, telemetry: Telemetry, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(config, telemetry)

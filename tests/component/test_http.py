@@ -123,8 +123,9 @@ async def test_an_endpoint_it_cannot_listen_on_is_a_start_error(endpoint: str, r
         ({"response_headers": {"x": "nosniff\n"}}, 'the value of "x" has a line end'),
         ({"response_headers": {"x y": "z"}}, '"x y" is not the name of a header'),
         ({"compression_algorithms": ["br"]}, 'encoding "br" is not supported; use one of gzip'),
-        ({"write_timeout": "1s"}, "Extra inputs"),
-        ({"auth": {"authenticator": "x"}}, "Extra inputs"),
+        ({"write_timeout": "-1s"}, "greater than or equal to 0"),
+        ({"auth": {"authenticator": "x"}}, "authentication is not supported yet"),
+        ({"middlewares": [{"id": "x"}]}, "middlewares are not supported yet"),
     ],
 )
 def test_an_option_that_cannot_be_honoured_is_an_error(options: dict[str, Any], reason: str) -> None:
@@ -275,6 +276,75 @@ async def test_a_connection_ends_after_its_answer(options: dict[str, Any]) -> No
         writer.write(b"GET /x HTTP/1.1\r\nhost: x\r\n\r\n")
 
         assert (await closed_by_server(reader)).endswith(b"/x 0")
+        writer.close()
+
+
+class Answering:
+    """An application that answers with its path at once, slowly or never, or with more than a client reads."""
+
+    def __init__(self) -> None:
+        self.ended = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            if scope["path"] == "/never":
+                await asyncio.Event().wait()
+            if scope["path"] == "/slow":
+                await asyncio.sleep(0.25)
+            if scope["path"] == "/much":
+                await send({"type": "http.response.start", "status": 200, "headers": []})
+                for _ in range(50):
+                    await send({"type": "http.response.body", "body": bytes(1_000_000), "more_body": True})
+            await answer(send, 200, scope["path"].encode())
+        finally:
+            self.ended.set()
+
+
+async def test_an_answer_that_does_not_come_ends_the_connection() -> None:
+    async with serving(Answering(), write_timeout="50ms") as server:
+        reader, writer = await connect(server)
+
+        writer.write(b"GET /never HTTP/1.1\r\nhost: x\r\n\r\n")
+
+        assert await closed_by_server(reader) == b""
+        writer.close()
+
+
+async def test_an_answer_that_is_not_read_ends_the_connection() -> None:
+    app = Answering()
+    async with serving(app, write_timeout="50ms") as server:
+        reader, writer = await connect(server)
+
+        writer.write(b"GET /much HTTP/1.1\r\nhost: x\r\n\r\n")
+        await app.ended.wait()
+
+        assert len(await closed_by_server(reader)) < 50_000_000
+        writer.close()
+
+
+async def test_the_time_for_an_answer_begins_with_its_request() -> None:
+    async with serving(Answering(), write_timeout="200ms") as server:
+        reader, writer = await connect(server)
+
+        for _ in range(3):
+            writer.write(b"GET /x HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert (await read_answer(reader))[2] == b"/x"
+            await asyncio.sleep(0.1)
+        writer.write(b"GET /y HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert (await read_answer(reader))[2] == b"/y"
+        writer.close()
+
+
+async def test_a_pipelined_request_has_its_own_time_for_an_answer() -> None:
+    async with serving(Answering(), write_timeout="400ms") as server:
+        reader, writer = await connect(server)
+
+        writer.write(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n" * 2)
+        answers = [(await read_answer(reader))[2] for _ in range(2)]
+        writer.write(b"GET /x HTTP/1.1\r\nhost: x\r\n\r\nGET /never HTTP/1.1\r\nhost: x\r\n\r\n")
+
+        assert answers == [b"/slow", b"/slow"]
+        assert (await closed_by_server(reader)).endswith(b"/x")
         writer.close()
 
 

@@ -1,0 +1,16 @@
+"""Options of the Collector that airis knows and does not have: said in words, never taken in silence."""
+
+from pydantic import AfterValidator
+
+NO_MIDDLEWARES = "middlewares are not supported yet; leave them out"
+
+
+def not_supported(reason: str) -> AfterValidator:
+    """A validator for ``Annotated``: any value but an empty one is an error with these words."""
+
+    def refuse(value: object) -> object:
+        if value:
+            raise ValueError(reason)
+        return value
+
+    return AfterValidator(refuse)

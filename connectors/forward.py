@@ -1,0 +1,17 @@
+"""Hands everything on unchanged: joins pipelines, or parts one pipeline into several."""
+
+from airis.component import Config, Connector, connector
+from airis.data import Batch, Signal
+
+
+class ForwardConfig(Config):
+    """There is nothing to choose."""
+
+
+@connector("forward", {(signal, signal): "beta" for signal in (Signal.TRACES, Signal.METRICS, Signal.LOGS)})
+class ForwardConnector(Connector[ForwardConfig]):
+    """Hand on every batch to all pipelines of its signal that name the connector as a receiver."""
+
+    async def consume(self, batch: Batch) -> None:
+        """Return when all these pipelines took the batch."""
+        await self.downstream.by_signal[batch.signal].consume(batch)
