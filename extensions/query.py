@@ -12,9 +12,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from airis import __version__
 from airis.component import Config, Duration, Extension, Host, Telemetry, extension
-from airis.component.browsers import is_loopback, other_site
+from airis.component.browsers import other_site_of
 from airis.component.http import HttpServer, HttpServerConfig, answer
-from airis.component.listen import parse_endpoint
 from airis.query.sql import SqlApi, refuse
 from airis.storage import Store
 
@@ -114,17 +113,9 @@ class Query(Extension[QueryConfig]):
         assert self._store is not None
         return self._store
 
-    def _other_site(self, scope: Scope) -> str:
-        """Why the request is not taken; a unix socket is nothing that a page reaches."""
-        if self.config.transport == "unix":
-            return ""
-        host = parse_endpoint(self.config.endpoint)[0]
-        origins = self.config.cors.allowed_origins if self.config.cors else ()
-        return other_site(scope, host, origins, any_name=not is_loopback(host))
-
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         route = self.routes.get(scope["path"])
-        if reason := self._other_site(scope):
+        if reason := other_site_of(scope, self.config):
             message = f"{reason}; name those that may send in cors::allowed_origins of {self.telemetry.component_id}"
             await refuse(send, HTTPStatus.FORBIDDEN, "ACCESS_DENIED", message)
         elif route is None:

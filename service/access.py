@@ -1,7 +1,7 @@
 """The store as the reading commands reach it: through the running instance, or opened for the command."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +11,7 @@ import typer
 
 from airis.component import Kind, StartError
 from airis.service import instance
-from airis.service.commands.options import data_directory
+from airis.service.commands.options import data_directory, sources
 from airis.service.commands.run import load_or_exit
 from airis.service.render.rows import say
 from airis.storage import Store, StoreError
@@ -24,7 +24,7 @@ class StoreUnavailable(Exception):
 
 
 @asynccontextmanager
-async def open_store(config: Path | None, data_dir: Path) -> AsyncGenerator[Store]:
+async def open_store(config: Sequence[str] | None, data_dir: Path) -> AsyncGenerator[Store]:
     """The store of the instance that runs on the directory, else the directory's own, opened for this command.
 
     The configuration says where the store is: the one given, else that of the running instance, else the default.
@@ -34,12 +34,13 @@ async def open_store(config: Path | None, data_dir: Path) -> AsyncGenerator[Stor
     from airis.storage.process import StoreProcess
 
     running = instance.running(data_dir)
-    if config is None and running is not None and running.configuration:
-        config = Path(running.configuration)
-    configuration = load_or_exit(config)
+    named = sources(config)
+    if not named.configs and running is not None:
+        named = running.sources()
+    configuration = load_or_exit(named, quiet=True)
     components = configuration.components[Kind.EXTENSION]
-    named = [components[name].options for name in configuration.extensions]
-    options = next((o for o in named if isinstance(o, StoreConfig)), None)
+    options_of_all = [components[name].options for name in configuration.extensions]
+    options = next((o for o in options_of_all if isinstance(o, StoreConfig)), None)
     if options is None:
         raise StoreUnavailable(f"{configuration.source}: no store extension is in use, so there is nothing to read")
     process = None
@@ -62,7 +63,7 @@ async def open_store(config: Path | None, data_dir: Path) -> AsyncGenerator[Stor
             await process.stop()
 
 
-def run_reading(work: Callable[[Store], Awaitable[T]], config: Path | None, data_dir: Path | None) -> T:
+def run_reading(work: Callable[[Store], Awaitable[T]], config: Sequence[str] | None, data_dir: Path | None) -> T:
     """What `work` gives for the open store. A store that cannot be read ends the command: one line, exit code 1."""
 
     async def opened() -> T:

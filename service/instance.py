@@ -4,13 +4,14 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import orjson
 
 from airis import __version__
+from airis.config.model import Sources
 
 _FILE = "instance.json"
 _LOCK = "instance.lock"
@@ -26,12 +27,19 @@ class Instance:
     pid: int
     version: str
     started_unix_s: int
-    configuration: str
-    """Path of its configuration; empty for the built-in one."""
+    configs: Sequence[str]
+    """What its configuration is read from, paths absolute; empty for the built-in one."""
+    sets: Sequence[str]
     endpoints: Mapping[str, str]
     """What listens where, by the name a person knows it by."""
     metrics_address: str
     """Where its own metrics are; empty when they are off."""
+    admin_socket: str = ""
+    """Where the admin API listens."""
+
+    def sources(self) -> Sources:
+        """What it was started with."""
+        return Sources(tuple(self.configs), tuple(self.sets))
 
 
 class InUse(Exception):
@@ -65,11 +73,27 @@ class Claim:
         return False
 
     def announce(
-        self, started_unix_s: int, configuration: str, endpoints: Mapping[str, str], metrics_address: str
+        self,
+        started_unix_s: int,
+        sources: Sources,
+        endpoints: Mapping[str, str],
+        metrics_address: str,
+        admin_socket: str = "",
     ) -> None:
         """Tell other commands about this process."""
-        told = Instance(os.getpid(), __version__, started_unix_s, configuration, endpoints, metrics_address)
+        configs = [str(path.absolute()) if (path := Path(c)).exists() else c for c in sources.configs]
+        told = Instance(
+            os.getpid(),
+            __version__,
+            started_unix_s,
+            configs,
+            sources.sets,
+            endpoints,
+            metrics_address,
+            admin_socket,
+        )
         written = self._data_dir / f"{_FILE}.new"
+        written.touch(mode=0o600)  # what was set on the command line may be secret
         written.write_bytes(orjson.dumps(asdict(told)))
         written.replace(self._data_dir / _FILE)
 

@@ -1,94 +1,164 @@
 """What the engine counts around every component, under the Collector's names, without the component's help."""
 
-from airis.component import Consumer, Kind, Partial, Telemetry
-from airis.component.telemetry import Counter
+import time
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cache
+
+from airis.component import (
+    ConsumeError,
+    Consumer,
+    Counter,
+    Histogram,
+    Kind,
+    Partial,
+    Retryable,
+    Status,
+    Telemetry,
+)
 from airis.data import Batch, Signal
+from airis.service.port import Count
+
+Add = Callable[[float], None]
+
+_UNITS = {Signal.TRACES: "{span}", Signal.METRICS: "{datapoint}", Signal.LOGS: "{record}"}
 
 
-class ObservedReceiver:
-    """Stands behind a receiver and counts what its clients were told."""
+def behind_receiver(telemetry: Telemetry) -> Count:
+    """Counts what a receiver's clients were told."""
+    accepted = _by_signal(telemetry, "otelcol_receiver_accepted", "acknowledged to the sender")
+    refused = _by_signal(telemetry, "otelcol_receiver_refused", "refused, and the sender told so")
+    failed = _by_signal(telemetry, "otelcol_receiver_failed", "refused for a fault of airis itself")
+    requests = telemetry.counter("otelcol_receiver_requests", "{request}", "Requests with data, by their outcome.")
 
-    def __init__(self, downstream: Consumer, signal: Signal, telemetry: Telemetry) -> None:
-        self.downstream = downstream
-        self.accepted = _items(telemetry, "otelcol_receiver_accepted", signal, "acknowledged to the sender")
-        self.refused = _items(telemetry, "otelcol_receiver_refused", signal, "refused, and the sender told so")
+    @cache
+    def taken(signal: Signal, transport: str) -> tuple[Add, Add]:
+        return accepted[signal].adder(transport=transport), requests.adder(transport=transport, outcome="success")
 
-    async def consume(self, batch: Batch) -> None:
-        """Hand on; an exception passes through, counted."""
+    def count(batch: Batch, missed: int, error: BaseException | None) -> None:
         transport = batch.origin.transport
-        refused = batch.items
-        try:
-            await self.downstream.consume(batch)
-            refused = 0
-        except Partial as partial:
-            refused = min(partial.rejected, batch.items)
-            raise
-        finally:
-            self.accepted.add(batch.items - refused, transport=transport)
-            self.refused.add(refused, transport=transport)
+        count_items, count_request = taken(batch.signal, transport)
+        count_items(batch.items - missed)
+        if error is None:
+            count_request(1)
+        elif isinstance(error, Partial):
+            refused[batch.signal].add(missed, transport=transport)
+            count_request(1)
+        elif isinstance(error, Exception) and not isinstance(error, ConsumeError):
+            failed[batch.signal].add(missed, transport=transport)
+            requests.add(1, transport=transport, outcome="failed")
+        else:
+            refused[batch.signal].add(missed, transport=transport)
+            requests.add(1, transport=transport, outcome="refused")
+
+    return count
 
 
-class ObservedExporter:
-    """Stands before an exporter and counts what it delivered."""
+def before_exporter(telemetry: Telemetry) -> Count:
+    """Counts what an exporter delivered, and says that it is ill while it takes nothing."""
+    sent = {s: counter.adder() for s, counter in _by_signal(telemetry, "otelcol_exporter_sent", "delivered").items()}
+    failed = _by_signal(telemetry, "otelcol_exporter_send_failed", "not delivered")
+    health = telemetry.health
 
-    def __init__(self, exporter: Consumer, telemetry: Telemetry) -> None:
-        self.exporter = exporter
-        self.sent = {s: _items(telemetry, "otelcol_exporter_sent", s, "delivered") for s in Signal}
-        self.failed = {s: _items(telemetry, "otelcol_exporter_send_failed", s, "not delivered") for s in Signal}
-        self.in_flight = telemetry.gauge(
-            "otelcol_exporter_in_flight_requests", "{request}", "Batches handed over and not yet answered."
+    def count(batch: Batch, missed: int, error: BaseException | None) -> None:
+        sent[batch.signal](batch.items - missed)
+        if error is not None:
+            failed[batch.signal].add(missed)
+            if isinstance(error, Retryable) and health.status is Status.OK:
+                health.report(Status.RECOVERABLE_ERROR, error.reason)
+        elif health.status is Status.RECOVERABLE_ERROR:
+            health.report(Status.OK)
+
+    return count
+
+
+def into(telemetry: Telemetry) -> Count:
+    """Counts the items that a processor or a connector took."""
+    name = "connector_consumed" if telemetry.kind == Kind.CONNECTOR else "processor_incoming"
+    return _items(telemetry.counter(f"otelcol_{name}_items", "{item}", f"Items taken by the {telemetry.kind}."))
+
+
+def out_of(telemetry: Telemetry) -> Count:
+    """Counts the items that a processor or a connector handed on."""
+    name = "connector_produced" if telemetry.kind == Kind.CONNECTOR else "processor_outgoing"
+    return _items(telemetry.counter(f"otelcol_{name}_items", "{item}", f"Items handed on by the {telemetry.kind}."))
+
+
+def into_pipeline(telemetry: Telemetry) -> Count:
+    """Counts the items that a pipeline answers for."""
+    return _items(telemetry.counter("airis_pipeline_accepted_items", "{item}", "Items acknowledged by the pipeline."))
+
+
+class InternalDuration:
+    """How long batches are in a processor, without the time in what comes behind it."""
+
+    def __init__(self, telemetry: Telemetry, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
+        self._behind: ContextVar[list[float] | None] = ContextVar("behind", default=None)
+        self._histogram = telemetry.histogram(
+            "otelcol_processor_internal_duration", "s", "Time in the processor itself, holding included."
         )
-        self.waiting = 0
+
+    def inside(self, processor: Consumer) -> Consumer:
+        """The processor, timed."""
+        return _Inside(processor, self._clock, self._behind, self._histogram)
+
+    def behind(self, downstream: Consumer) -> Consumer:
+        """What comes behind it, whose time is not the processor's."""
+        return _Behind(downstream, self._clock, self._behind)
+
+
+@dataclass(frozen=True, slots=True)
+class _Inside:
+    processor: Consumer
+    clock: Callable[[], float]
+    time_behind: ContextVar[list[float] | None]
+    histogram: Histogram
 
     async def consume(self, batch: Batch) -> None:
-        """Hand over; an exception passes through, counted."""
-        failed = batch.items
-        self.waiting += 1
-        self.in_flight.set(self.waiting)
+        started, elsewhere = self.clock(), [0.0]
+        before = self.time_behind.set(elsewhere)
         try:
-            await self.exporter.consume(batch)
-            failed = 0
-        except Partial as partial:
-            failed = min(partial.rejected, batch.items)
-            raise
+            await self.processor.consume(batch)
         finally:
-            self.waiting -= 1
-            self.in_flight.set(self.waiting)
-            self.sent[batch.signal].add(batch.items - failed)
-            self.failed[batch.signal].add(failed)
+            self.time_behind.reset(before)
+            self.histogram.record(max(0.0, self.clock() - started - elsewhere[0]))
 
 
-class CountedItems:
-    """Counts the items that were handed over and taken at one end of a processor."""
-
-    def __init__(self, downstream: Consumer, counter: Counter) -> None:
-        self.downstream = downstream
-        self.counter = counter
+@dataclass(frozen=True, slots=True)
+class _Behind:
+    downstream: Consumer
+    clock: Callable[[], float]
+    time_behind: ContextVar[list[float] | None]
 
     async def consume(self, batch: Batch) -> None:
-        """Hand on, then count: a batch that was refused and comes again counts once."""
-        taken = 0
+        elsewhere = self.time_behind.get()
+        if elsewhere is None:
+            await self.downstream.consume(batch)
+            return
+        started = self.clock()
         try:
             await self.downstream.consume(batch)
-            taken = batch.items
-        except Partial as partial:
-            taken = batch.items - min(partial.rejected, batch.items)
-            raise
         finally:
-            self.counter.add(taken)
+            elsewhere[0] += self.clock() - started
 
 
-def incoming(telemetry: Telemetry) -> Counter:
-    """Items a processor took."""
-    return telemetry.counter("otelcol_processor_incoming_items", "{item}", "Items taken by the processor.")
+def _items(counter: Counter) -> Count:
+    add = counter.adder()
+
+    def count(batch: Batch, missed: int, _error: BaseException | None) -> None:
+        add(batch.items - missed)
+
+    return count
 
 
-def outgoing(telemetry: Telemetry) -> Counter:
-    """Items a processor handed on."""
-    return telemetry.counter("otelcol_processor_outgoing_items", "{item}", "Items handed on by the processor.")
-
-
-def _items(telemetry: Telemetry, name: str, signal: Signal, what: str) -> Counter:
-    assert telemetry.kind in (Kind.RECEIVER, Kind.EXPORTER)
-    unit = {Signal.TRACES: "{span}", Signal.METRICS: "{datapoint}", Signal.LOGS: "{record}"}.get(signal, "{sample}")
-    return telemetry.counter(f"{name}_{signal.item}", unit, f"{signal.item.replace('_', ' ').capitalize()} {what}.")
+def _by_signal(telemetry: Telemetry, name: str, what: str) -> Mapping[Signal, Counter]:
+    return {
+        signal: telemetry.counter(
+            f"{name}_{signal.item}",
+            _UNITS.get(signal, "{sample}"),
+            f"{signal.item.replace('_', ' ').capitalize()} {what}.",
+        )
+        for signal in Signal
+    }

@@ -1,21 +1,29 @@
-"""One running configuration: start, ready, drain, shut down."""
+"""One running configuration: start, ready, reload, drain, shut down."""
 
 import asyncio
+import os
 import resource
 import signal
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
 
-from airis.component import Kind, Metrics, StartError
-from airis.config import Configuration
-from airis.service.graph import Graph
+from airis.component import Extension, Kind, Metrics, Overview, StartError, Telemetry
+from airis.component.http import HttpServer, HttpServerConfig
+from airis.config import ConfigError, Configuration, Sources, load_configuration
+from airis.service.admin import Admin
+from airis.service.admin_client import socket_path
+from airis.service.changes import Change
+from airis.service.graph import Failures, Graph, ReloadFailed
 from airis.service.instance import Claim, InUse
+from airis.service.logs import configure_logs
 from airis.service.own_metrics import OwnMetrics
+from airis.service.watch import Watch
 
 T = TypeVar("T")
 
@@ -24,23 +32,55 @@ DRAIN_DEADLINE_S = 30.0
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """What a reload did, or would do."""
+
+    configuration: Configuration
+    changes: tuple[Change, ...]
+    failures: Failures
+    """What did not drain or shut down well; it is gone all the same."""
+
+
 class Service:
     """A configuration as running components; their host."""
 
-    def __init__(self, configuration: Configuration, data_dir: Path) -> None:
+    def __init__(
+        self,
+        configuration: Configuration,
+        data_dir: Path,
+        load: Callable[[Sources], Configuration] = load_configuration,
+        *,
+        watch: bool = False,
+    ) -> None:
+        """`load` reads the configuration again for a reload; `watch` reloads when its files change."""
         self.configuration = configuration
         self.data_dir = data_dir
         self.metrics = Metrics()
         self.failure: tuple[str, BaseException] | None = None
         self.graph = Graph(configuration, self.metrics)
-        self._own_metrics = OwnMetrics(configuration.telemetry.metrics, self.metrics)
+        self.admin = Admin(self)
+        self.graph.ports_changed = self.admin.taps.follow
+        self.started_unix_s = 0.0
+        self._load = load
+        self._watch = Watch(lambda: self.configuration.files) if watch else None
+        self._own_metrics = self._own_metrics_of(configuration)
+        self._admin_server = HttpServer(
+            self.admin,
+            HttpServerConfig(transport="unix", endpoint=str(socket_path(data_dir))),
+            Telemetry("service", "admin", self.metrics),
+            socket_mode=0o600,
+        )
         self._stopping = asyncio.Event()
+        self._reload_wanted = asyncio.Event()
+        self._reload_lock = asyncio.Lock()
+        self._reloading: asyncio.Task[Any] | None = None
         self._claim: Claim | None = None
 
     def extension(self, component_id: str, kind: type[T]) -> T:
         """What the running extension with this id provides; raises StartError if there is none, or another kind."""
-        extension = self.graph.extensions.get(component_id)
-        if extension is None:
+        extension = self.graph.component(Kind.EXTENSION, component_id)
+        if not isinstance(extension, Extension):
             if component_id in self.configuration.components[Kind.EXTENSION]:
                 raise StartError(f'needs the extension "{component_id}"; name it in service::extensions')
             raise StartError(f'needs the extension "{component_id}", which is not configured')
@@ -48,6 +88,10 @@ class Service:
         if not isinstance(provided, kind):
             raise StartError(f'the extension "{component_id}" is no {kind.__name__.lower()}')
         return provided
+
+    def overview(self) -> Overview:
+        """What runs at this moment, and how it is."""
+        return self.graph.overview(self.started_unix_s)
 
     def fail(self, component: str, error: BaseException) -> None:
         """Note why the service cannot go on, and stop it."""
@@ -62,80 +106,182 @@ class Service:
     async def start(self) -> None:
         """Open the data directory and start all; raises StartError."""
         try:
-            self.data_dir.mkdir(parents=True, exist_ok=True)
+            self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._claim = Claim(self.data_dir)
         except OSError as error:
             reason = "is a file; choose a directory" if isinstance(error, FileExistsError) else error.strerror
             raise StartError(f"{self.data_dir}: {reason}", "--data-dir") from error
         except InUse as error:
             raise StartError(str(error), "--data-dir") from error
+        self.started_unix_s = time.time()
         try:
             await self._own_metrics.start()
             await self.graph.start(self)
+            await self._admin_server.start()
         except BaseException:
-            await self._own_metrics.shutdown()
-            self._claim.release()
-            self._claim = None
+            await self._close()
             raise
+
+    async def reload(self, *, dry_run: bool = False) -> Reloaded:
+        """Read the configuration again and change what is different, or with `dry_run` only say what that is.
+
+        Raises ConfigError, OSError, StartError and ReloadFailed, with the old configuration running on; what came
+        of it is logged as well. It is finished even if the caller leaves.
+        """
+        return await asyncio.shield(asyncio.create_task(self._reload_in_turn(dry_run)))
+
+    async def _reload_in_turn(self, dry_run: bool) -> Reloaded:
+        async with self._reload_lock:
+            if self._stopping.is_set():
+                raise StartError("the service is shutting down")
+            self._reloading = asyncio.current_task()
+            try:
+                done = await self._reload(dry_run)
+            except (ConfigError, OSError, StartError, ReloadFailed) as error:
+                if not dry_run:
+                    _log_refused(error)
+                raise
+        if not dry_run:
+            if done.configuration.warnings:
+                log.warning("configuration warnings", warnings=list(map(str, done.configuration.warnings)))
+            for component, failure in done.failures:
+                log.error("component did not shut down", component=str(component), error=str(failure))
+            log.info("reloaded", changes=[f"{change.sign} {change.what}" for change in done.changes])
+        return done
+
+    async def _reload(self, dry_run: bool) -> Reloaded:
+        configuration = await asyncio.to_thread(self._load, self.configuration.sources)
+        changes = tuple(self.graph.changes(configuration))
+        if dry_run:
+            return Reloaded(configuration, changes, [])
+        old = self.configuration
+        self.configuration = configuration  # what starts may ask for its extensions
+        try:
+            await self._exchange_telemetry(old, configuration)
+            failures = await self.graph.reload(configuration, self, DRAIN_DEADLINE_S)
+        except (StartError, ReloadFailed):
+            self.configuration = old
+            await self._exchange_telemetry(configuration, old)
+            raise
+        except ExceptionGroup as error:
+            self.fail("reload", error)
+            raise StartError(str(error)) from error
+        self._announce()
+        return Reloaded(configuration, changes, failures)
+
+    async def _exchange_telemetry(self, old: Configuration, new: Configuration) -> None:
+        """Raises StartError with the old one at work again."""
+        if old.telemetry == new.telemetry:
+            return
+        configure_logs(new.telemetry.logs, new.telemetry.resource)
+        running, self._own_metrics = self._own_metrics, self._own_metrics_of(new)
+        await running.shutdown()
+        try:
+            await self._own_metrics.start()
+        except StartError:
+            configure_logs(old.telemetry.logs, old.telemetry.resource)
+            self._own_metrics = self._own_metrics_of(old)
+            await self._own_metrics.start()
+            raise
+
+    def _own_metrics_of(self, configuration: Configuration) -> OwnMetrics:
+        return OwnMetrics(configuration.telemetry.metrics, self.metrics, configuration.telemetry.resource)
 
     async def shutdown(self, deadline_s: float = DRAIN_DEADLINE_S) -> bool:
         """Drain and close; False if something failed to, or the deadline passed first (which is logged)."""
-        errors: list[tuple[str, Exception]] = []
+        failures: Failures = []
+        self._stopping.set()
         try:
             async with asyncio.timeout(deadline_s):
-                errors = await self.graph.shutdown()
+                if self._reloading is not None:
+                    self._reloading.cancel()
+                    await asyncio.wait({self._reloading})
+                failures = await self.graph.shutdown()
         except TimeoutError:
-            log.error("not drained in time", component=self.graph.draining, deadline_s=deadline_s)
+            log.error(
+                "not drained in time",
+                components=[str(place) for place in self.graph.stopping],
+                deadline_s=deadline_s,
+                undrained_items=dict(self.graph.undrained()),
+            )
             return False
         finally:
-            await self._own_metrics.shutdown()
-            if self._claim is not None:
-                self._claim.release()
-                self._claim = None
-        for component, error in errors:
-            log.error("component did not shut down", component=component, error=str(error))
-        return not errors
+            await self._close()
+        for component, error in failures:
+            log.error("component did not shut down", component=str(component), error=str(error))
+        return not failures
+
+    async def _close(self) -> None:
+        await self._admin_server.shutdown()
+        await self._own_metrics.shutdown()
+        if self._claim is not None:
+            self._claim.release()
+            self._claim = None
 
     def endpoints(self) -> dict[str, str]:
         """What the components listen on, by the name a person knows it by: ``OTLP gRPC``, ``OTLP gRPC edge``."""
         return {
-            f"{name} {own}" if (own := placed.component.telemetry.component_id.partition("/")[2]) else name: address
-            for placed in self.graph.in_start_order()
-            for name, address in placed.component.endpoints().items()
+            f"{name} {own}" if (own := node.place.component_id.partition("/")[2]) else name: address
+            for node in self.graph.in_start_order()
+            for name, address in node.component.endpoints().items()
         }
 
     def _announce(self) -> None:
         """Let the reading commands find this instance."""
-        path = Path(self.configuration.source)
-        configuration = str(path.absolute()) if path.exists() else ""
         assert self._claim is not None
-        self._claim.announce(int(time.time()), configuration, self.endpoints(), self._own_metrics.address)
+        self._claim.announce(
+            int(self.started_unix_s),
+            self.configuration.sources,
+            self.endpoints(),
+            self._own_metrics.address,
+            self._admin_server.address,
+        )
 
     async def run(self, on_ready: Callable[[], None] = lambda: None) -> bool:
         """Start, serve until SIGINT, SIGTERM or a failure, drain; False if it did not end well.
 
-        A signal ends a start as well, and a second one ends the drain at once.
+        A signal ends a start as well, and a second one ends the drain at once. SIGHUP reloads.
         """
         _allow_many_connections()
-        with _signals(self.stop) as second_signal:
+        with _signals(self.stop, self._reload_wanted.set) as second_signal:
             cut = asyncio.create_task(second_signal.wait())
             try:
                 if await self._start_unless_stopped(cut):
                     self._announce()
                     log.info("ready")
                     on_ready()
-                    await self._stopping.wait()
+                    await self._serve()
                 log.info("shutting down")
                 drain = asyncio.create_task(self.shutdown())
                 await asyncio.wait({drain, cut}, return_when=asyncio.FIRST_COMPLETED)
                 if not drain.done():
-                    log.error("shutdown cut short by a second signal", component=self.graph.draining)
+                    log.error(
+                        "shutdown cut short by a second signal",
+                        components=[str(place) for place in self.graph.stopping],
+                        undrained_items=dict(self.graph.undrained()),
+                    )
                     drain.cancel()
                     await asyncio.wait({drain}, timeout=1)
                     return False
                 return drain.result() and self.failure is None
             finally:
                 cut.cancel()
+
+    async def _serve(self) -> None:
+        """Reload whenever it is asked for, until the service is to stop."""
+        background = {asyncio.create_task(self._reload_when_wanted())}
+        if self._watch is not None:
+            background.add(asyncio.create_task(self._watch.run(self._reload_wanted.set)))
+        await self._stopping.wait()
+        for task in background:
+            task.cancel()
+        await asyncio.wait(background)
+
+    async def _reload_when_wanted(self) -> None:
+        while await self._reload_wanted.wait():
+            self._reload_wanted.clear()
+            with suppress(ConfigError, OSError, StartError, ReloadFailed):  # they are logged
+                await self.reload()
 
     async def _start_unless_stopped(self, cut: asyncio.Task[Any]) -> bool:
         """Start all; False if the service was to stop first, and what had started has been shut down."""
@@ -153,6 +299,11 @@ class Service:
         return False
 
 
+def _log_refused(error: Exception) -> None:
+    errors = error.problems if isinstance(error, ConfigError) else [error]
+    log.error("not reloaded, the old configuration goes on", errors=list(map(str, errors)))
+
+
 def _allow_many_connections() -> None:
     """Use what the system allows, as Go's programs do: the usual 1024 files are as many clients at most."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -161,9 +312,13 @@ def _allow_many_connections() -> None:
 
 
 @contextmanager
-def _signals(stop: Callable[[], None]) -> Generator[asyncio.Event]:
-    """Call `stop` at the first SIGINT or SIGTERM; the event is set by the second."""
+def _signals(stop: Callable[[], None], reload: Callable[[], None]) -> Generator[asyncio.Event]:
+    """Call `stop` at the first SIGINT or SIGTERM, `reload` at SIGHUP; the event is set by the second of the former.
+
+    A terminal that is closed sends SIGHUP as well, and means the end.
+    """
     second = asyncio.Event()
+    terminal = next((number for number in (0, 1, 2) if os.isatty(number)), None)
     seen: list[int] = []
 
     def note(number: int) -> None:
@@ -173,8 +328,12 @@ def _signals(stop: Callable[[], None]) -> Generator[asyncio.Event]:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, note, number)
+    loop.add_signal_handler(
+        signal.SIGHUP,
+        lambda: reload() if terminal is None or os.isatty(terminal) else note(signal.SIGHUP),
+    )
     try:
         yield second
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.remove_signal_handler(number)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from airis.config.errors import RULES
+
 from .running import AIRIS
 
 ROOT = Path(__file__).parent.parent
@@ -52,3 +54,9 @@ def test_the_configuration_on_the_page_is_right(tmp_path: Path) -> None:
     answer = subprocess.run([AIRIS, "validate", "-c", tmp_path / "airis.yaml"], capture_output=True, check=False)
 
     assert (answer.returncode, answer.stdout, answer.stderr) == (0, b"", b"")
+
+
+def test_every_rule_of_the_configuration_is_on_its_page() -> None:
+    page = (ROOT / "docs/config.md").read_text()
+
+    assert dict(re.findall(r"^\| `([a-z][a-z-]+)` \| (.*) \|$", page, re.MULTILINE)) == dict(RULES)

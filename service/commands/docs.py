@@ -12,18 +12,26 @@ def docs(
     check: Annotated[bool, typer.Option("--check", help="Fail if a page is not what the code says.")] = False,
 ) -> None:
     """Print, write or check the reference pages made from the code."""
-    from airis.service.reference import pages
+    from airis.service.reference import is_ours, pages
 
-    stale: list[Path] = []
-    for name, text in pages().items():
-        path = directory / name
-        if write:
-            path.write_text(text)
-        elif check:
-            if not path.exists() or path.read_text() != text:
-                stale.append(path)
-        else:
-            typer.echo(text)
-    if stale:
-        typer.echo(f"not what the code says: {', '.join(map(str, stale))}; run: make docs", err=True)
-        raise typer.Exit(1)
+    made = pages()
+    there = [str(path.relative_to(directory)) for path in directory.rglob("*.md")]
+    left_over = [directory / name for name in there if is_ours(name) and name not in made]
+    if write:
+        for name, text in made.items():
+            (directory / name).parent.mkdir(parents=True, exist_ok=True)
+            (directory / name).write_text(text)
+        for path in left_over:
+            path.unlink()
+    elif check:
+        stale = [directory / name for name, text in made.items() if _read(directory / name) != text]
+        if stale or left_over:
+            wrong = ", ".join(map(str, sorted(stale + left_over)))
+            typer.echo(f"not what the code says: {wrong}; run: make docs", err=True)
+            raise typer.Exit(1)
+    else:
+        typer.echo("\n".join(made.values()), nl=False)
+
+
+def _read(path: Path) -> str | None:
+    return path.read_text() if path.exists() else None

@@ -4,19 +4,31 @@ import os
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from airis.config import Sources
+
 ConfigOption = Annotated[
-    Path | None,
+    list[str] | None,
     typer.Option(
         "--config",
         "-c",
-        envvar="AIRIS_CONFIG",
-        show_envvar=True,
-        help="The pipeline configuration; without one the built-in default.",
+        metavar="PATH",
+        help="The pipeline configuration; without one the built-in default. Repeatable: later ones are merged over "
+        "earlier ones. Also a folder, or file:…, env:…, yaml:…, https:… [env var: AIRIS_CONFIG, one in each line]",
+    ),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="One option over all files, as a.b.c=value; repeatable. [env var: AIRIS_SET, one in each line]",
     ),
 ]
 DataDirOption = Annotated[
@@ -29,6 +41,17 @@ DataDirOption = Annotated[
         show_default="~/.local/share/airis",
     ),
 ]
+
+
+def sources(config: Sequence[str] | None, sets: Sequence[str] | None = None) -> "Sources":
+    """What was named on the command line, else in the environment."""
+    from airis.config import Sources
+
+    return Sources(tuple(config or _lines("AIRIS_CONFIG")), tuple(sets or _lines("AIRIS_SET")))
+
+
+def _lines(variable: str) -> list[str]:
+    return [line for line in os.environ.get(variable, "").splitlines() if line.strip()]
 
 
 def data_directory(chosen: Path | None) -> Path:

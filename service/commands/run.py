@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,11 +11,11 @@ import typer
 from airis.service.commands.options import data_directory, own_command
 
 if TYPE_CHECKING:
-    from airis.config import Configuration
+    from airis.config import Configuration, Sources
     from airis.service.service import Service
 
 
-def run_service(config: Path | None, data_dir: Path | None, *, welcome: bool = True) -> None:
+def run_service(sources: "Sources", data_dir: Path | None, *, watch: bool = False, welcome: bool = True) -> None:
     """Run until told to stop. Exit codes: 0 ended well, 1 failed, 2 a wrong configuration."""
     import asyncio
 
@@ -26,18 +27,18 @@ def run_service(config: Path | None, data_dir: Path | None, *, welcome: bool = T
     from airis.service.logs import configure_logs
     from airis.service.service import Service
 
-    configuration = load_or_exit(config)
-    configure_logs(configuration.telemetry.logs)
-    if reason := slow_because():
-        structlog.get_logger().warning("slower kernels", kernels="reference", reason=reason)
+    configuration = load_or_exit(sources)
     # gRPC's handlers are for a child that goes on without exec; at the start of the store they only write to stderr.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
     async def serve() -> bool:
-        service = Service(configuration, data_directory(data_dir))
+        service = Service(configuration, data_directory(data_dir), watch=watch)
         return await service.run(on_ready=lambda: _welcome(service) if welcome else None)
 
     try:
+        configure_logs(configuration.telemetry.logs, configuration.telemetry.resource)
+        if reason := slow_because():
+            structlog.get_logger().warning("slower kernels", kernels="reference", reason=reason)
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             ended_well = runner.run(serve())
     except StartError as error:
@@ -47,22 +48,21 @@ def run_service(config: Path | None, data_dir: Path | None, *, welcome: bool = T
         raise typer.Exit(1)
 
 
-def load_or_exit(config: Path | None) -> "Configuration":
-    """The configuration; one that cannot be used is explained on stderr, and the exit code is 2."""
+def load_or_exit(sources: "Sources", *, quiet: bool = False) -> "Configuration":
+    """The configuration; what is wrong with it is said on stderr, and then the exit code is 2.
+
+    What may not be meant is said there as well, if not `quiet`.
+    """
     from airis.config import ConfigError, load_configuration
+    from airis.config.report import Report, wants_colour
 
     try:
-        configuration = load_configuration(config)
-        for warning in configuration.warnings:
-            typer.echo(f"warning: {warning}", err=True)
+        configuration = load_configuration(sources)
+        if not quiet:
+            typer.echo(Report.of(configuration).text(colour=wants_colour(sys.stderr)), err=True, nl=False)
         return configuration
     except ConfigError as error:
-        for problem in error.problems:
-            typer.echo(str(problem), err=True)
-        count = len(error.problems)
-        typer.echo(f"{count} error{'s' * (count > 1)}; nothing was started. See docs/config.md", err=True)
-    except OSError as error:
-        typer.echo(f"{config}: {error.strerror or error}; nothing was started", err=True)
+        typer.echo(Report.of(error).text(colour=wants_colour(sys.stderr)), err=True, nl=False)
     raise typer.Exit(2)
 
 
@@ -74,7 +74,8 @@ def _welcome(service: "Service") -> None:
     lines = [f"  {name:<12} {address}" for name, address in endpoints.items()]
     here = "" if service.data_dir == data_directory(None) else f", with --data-dir {service.data_dir}"
     hint = _HINT.format(endpoint=endpoints.get("OTLP gRPC", "127.0.0.1:4317"), airis=own_command(), here=here)
-    typer.echo("\n".join(["", "airis is ready.", *lines, "", hint]), err=True)
+    with suppress(OSError):  # the terminal may be gone by now
+        typer.echo("\n".join(["", "airis is ready.", *lines, "", hint]), err=True)
 
 
 _HINT = """\

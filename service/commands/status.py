@@ -60,7 +60,7 @@ def status(form: FormatOption = None, config: ConfigOption = None, data_dir: Dat
         raise typer.Exit(1)
 
 
-def _stored(config: Path | None, directory: Path) -> Stored:
+def _stored(config: Sequence[str] | None, directory: Path) -> Stored:
     import asyncio
 
     from airis.service.access import StoreUnavailable, open_store
@@ -126,7 +126,7 @@ def _write_page(directory: Path, running: "Instance | None", stored: Stored, cou
     if running:
         since = ago(time.time() - running.started_unix_s)
         typer.echo(f"airis {running.version} is running, pid {running.pid}, started {since}")
-        facts = {"configuration": running.configuration or "built-in", **running.endpoints}
+        facts = {"configuration": ", ".join(running.configs) or "built-in", **running.endpoints}
         if running.metrics_address:
             facts["own metrics"] = running.metrics_address
     else:

@@ -31,7 +31,7 @@ async def test_a_command_that_opens_the_store_does_not_listen_for_others(
             super().__init__(options)
 
     monkeypatch.setattr("airis.storage.process.StoreProcess", Noted)
-    async with access.open_store(configuration, tmp_path) as store:
+    async with access.open_store([str(configuration)], tmp_path) as store:
         assert await store.rows("SELECT count() AS n FROM otel_logs") == [{"n": 0}]
 
     assert [(options.listen, options.allow_writes) for options in opened] == [("", False)]

@@ -1,140 +1,28 @@
 """How components are connected, started and shut down."""
 
-import asyncio
-from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import pytest
-from pydantic import Field
 
-from airis.component import (
-    Component,
-    Config,
-    Exporter,
-    Extension,
-    Host,
-    Kind,
-    Metrics,
-    Partial,
-    Permanent,
-    Processor,
-    Receiver,
-    Retryable,
-    StartError,
-    exporter,
-    extension,
-    factory_of,
-    processor,
-    receiver,
-)
-from airis.component.testing import FakeHost, Sink
-from airis.config import ComponentConfig, Configuration, Mark, PipelineConfig
-from airis.data import Batch, Origin, Signal
-from airis.service.graph import FanOut, Graph
+from airis.component import Kind, Metrics, Partial, Retryable, StartError, Status
+from airis.component.testing import FakeHost
+from airis.data import Signal
+from airis.service.graph import Graph
 
-
-class Options(Config):
-    fails: str = ""
-    needs: list[str] = Field(default_factory=list[str])
-
-
-class Recorded(Component[Options]):
-    """Notes in `EVENTS` when it is started and shut down."""
-
-    async def start(self, host: Host) -> None:
-        EVENTS.append(f"start {self.telemetry.component_id}")
-        if self.config.fails == "start":
-            raise StartError("the port is taken", "endpoint")
-        if self.config.fails == "os":
-            raise PermissionError(13, "Permission denied")
-
-    async def shutdown(self) -> None:
-        EVENTS.append(f"shutdown {self.telemetry.component_id}")
-        if self.config.fails == "shutdown":
-            raise RuntimeError("stuck")
-
-
-EVENTS: list[str] = []
-
-
-@receiver("in", traces="stable", metrics="stable", logs="stable")
-class In(Receiver[Options], Recorded):
-    """A receiver."""
-
-
-@processor("through", traces="stable", metrics="stable", logs="stable")
-class Through(Processor[Options], Recorded):
-    """A processor that hands everything on."""
-
-    async def consume(self, batch: Batch) -> None:
-        await self.downstream.consume(batch)
-
-
-@exporter("out", traces="stable", metrics="stable", logs="stable")
-class Out(Exporter[Options], Recorded):
-    """An exporter that keeps what it gets."""
-
-    def __init__(self, config: Options, telemetry: Any) -> None:
-        super().__init__(config, telemetry)
-        self.sink = Sink()
-
-    async def consume(self, batch: Batch) -> None:
-        await self.sink.consume(batch)
-
-
-@extension("aid")
-class Aid(Extension[Options], Recorded):
-    """An extension."""
-
-    def dependencies(self) -> list[str]:
-        return list(self.config.needs)
-
-    async def ready(self) -> None:
-        EVENTS.append(f"ready {self.telemetry.component_id}")
-
-
-def configuration(
-    pipelines: Mapping[str, tuple[str, str, str]],
-    extensions: Mapping[str, list[str]] = MappingProxyType({}),
-    fails: Mapping[str, str] = MappingProxyType({}),
-) -> Configuration:
-    """Pipelines as three strings of ids each: receivers, processors, exporters."""
-    made: dict[Kind, dict[str, ComponentConfig]] = {kind: {} for kind in Kind}
-
-    def add(kind: Kind, component: type[Component[Any]], name: str, **options: Any) -> None:
-        config = Options(fails=fails.get(name, ""), **options)
-        made[kind][name] = ComponentConfig(name, factory_of(component), config, Mark("", 1, 1))
-
-    built: dict[str, PipelineConfig] = {}
-    for pipeline, lists in pipelines.items():
-        receivers, processors, exporters = (tuple(names.split()) for names in lists)
-        for name in receivers:
-            add(Kind.RECEIVER, In, name)
-        for name in processors:
-            add(Kind.PROCESSOR, Through, name)
-        for name in exporters:
-            add(Kind.EXPORTER, Out, name)
-        built[pipeline] = PipelineConfig(pipeline, Signal(pipeline.partition("/")[0]), receivers, processors, exporters)
-    for name, needs in extensions.items():
-        add(Kind.EXTENSION, Aid, name, needs=needs)
-    return Configuration("test", made, tuple(extensions), built)
+from .fakes import DELIVERED, EVENTS, batch, configuration, counted
 
 
 @pytest.fixture(autouse=True)
 def events() -> list[str]:
     EVENTS.clear()
+    DELIVERED.clear()
     return EVENTS
 
 
-def batch(items: int = 3, signal: Signal = Signal.TRACES) -> Batch:
-    return Batch(signal, b"x" * items, items, Origin(receiver="in", transport="grpc"))
-
-
-def counted(metrics: Metrics, name: str) -> float:
-    found = [m.instrument for m in metrics if m.name == name]
-    return sum(getattr(i, "value", 0) for i in found)
+def component(graph: Graph, name: str) -> Any:
+    """The receiver or the exporter of this id."""
+    return graph.component(Kind.RECEIVER, name) or graph.component(Kind.EXPORTER, name)
 
 
 async def test_starts_consumers_before_producers_and_shuts_down_the_other_way(
@@ -147,6 +35,7 @@ async def test_starts_consumers_before_producers_and_shuts_down_the_other_way(
 
     assert events == [
         *("start aid", "start out", "start through/b", "start through/a", "start in", "ready aid"),
+        "draining aid",
         *("shutdown in", "shutdown through/a", "shutdown through/b", "shutdown out", "shutdown aid"),
     ]
 
@@ -174,7 +63,7 @@ def test_extensions_that_need_each_other_are_refused() -> None:
 async def test_a_failed_start_names_the_component_and_closes_what_was_open(
     events: list[str], tmp_path: Path, fails: str, message: str
 ) -> None:
-    graph = Graph(configuration({"traces": ("in", "", "out")}, fails={"in": fails}), Metrics())
+    graph = Graph(configuration({"traces": ("in", "", "out")}, options={"in": {"fails": fails}}), Metrics())
 
     with pytest.raises(StartError) as caught:
         await graph.start(FakeHost(tmp_path))
@@ -184,19 +73,19 @@ async def test_a_failed_start_names_the_component_and_closes_what_was_open(
 
 
 async def test_one_component_that_cannot_shut_down_does_not_keep_the_others(events: list[str], tmp_path: Path) -> None:
-    graph = Graph(configuration({"traces": ("in", "", "out")}, fails={"in": "shutdown"}), Metrics())
+    graph = Graph(configuration({"traces": ("in", "", "out")}, options={"in": {"fails": "shutdown"}}), Metrics())
     await graph.start(FakeHost(tmp_path))
 
     errors = await graph.shutdown()
 
-    assert [component for component, _ in errors] == ["receivers::in"]
+    assert [str(place) for place, _ in errors] == ["receivers::in"]
     assert events[-1] == "shutdown out"
 
 
 def test_receivers_and_exporters_are_shared_and_processors_are_not() -> None:
     graph = Graph(configuration({"traces": ("in", "through", "out"), "traces/2": ("in", "through", "out")}), Metrics())
 
-    labels = [placed.label for placed in graph.in_start_order()]
+    labels = [str(node.place) for node in graph.in_start_order()]
 
     assert labels == [
         "exporters::out",
@@ -206,10 +95,11 @@ def test_receivers_and_exporters_are_shared_and_processors_are_not() -> None:
     ]
 
 
-async def test_every_item_is_counted_where_it_went() -> None:
+async def test_every_item_is_counted_where_it_went(tmp_path: Path) -> None:
     metrics = Metrics()
     graph = Graph(configuration({"traces": ("in", "through", "out")}), metrics)
-    entry, sink = graph.receivers["in"].downstream[Signal.TRACES], graph.exporters["out"].sink
+    await graph.start(FakeHost(tmp_path))
+    entry, sink = component(graph, "in").downstream[Signal.TRACES], component(graph, "out").sink
 
     await entry.consume(batch(3))
     sink.error = Retryable("busy")
@@ -227,34 +117,81 @@ async def test_every_item_is_counted_where_it_went() -> None:
     assert counted(metrics, "otelcol_processor_outgoing_items") == 3 + 5
 
 
-async def test_a_slow_branch_does_not_hold_up_another() -> None:
-    slow, quick = Sink(), Sink()
-    slow.gate.clear()
-    handed_over = asyncio.create_task(FanOut([slow, quick]).consume(batch()))
+async def test_a_connector_hands_on_between_pipelines(tmp_path: Path) -> None:
+    metrics = Metrics()
+    pipelines = {
+        "traces": ("in", "through", "pass out/traces"),
+        "metrics": ("pass", "", "out/metrics"),
+        "metrics/2": ("pass in", "", "out/metrics"),
+        "logs": ("pass", "through", "out/logs"),
+    }
+    graph = Graph(configuration(pipelines), metrics)
+    await graph.start(FakeHost(tmp_path))
 
-    await quick.until(items=3)
+    await component(graph, "in").downstream[Signal.TRACES].consume(batch(4))
 
-    assert not handed_over.done()
-    slow.gate.set()
-    await handed_over
-    assert slow.items == 3
+    items = {name: [b.items for b in batches] for name, batches in DELIVERED.items()}
+    assert items == {"out/traces": [4], "out/metrics": [4, 4], "out/logs": [4]}
+    assert counted(metrics, "otelcol_connector_consumed_items") == 4
+    assert counted(metrics, "otelcol_connector_produced_items") == 4 + 4  # once for each signal
+    assert counted(metrics, "airis_pipeline_accepted_items") == 4 + 4 + 4 + 4
 
 
-@pytest.mark.parametrize(
-    ("errors", "expected"),
-    [
-        ([None, Retryable("r")], Retryable),
-        ([Permanent("p"), Retryable("r")], Retryable),
-        ([Permanent("p"), None], Permanent),
-        ([Partial(1, "x"), Permanent("p")], Permanent),
-        ([Partial(1, "x"), None], Partial),
-        ([RuntimeError("bug"), Permanent("p")], RuntimeError),
-    ],
-)
-async def test_the_sender_is_told_the_worst(errors: list[Exception | None], expected: type[Exception]) -> None:
-    sinks = [Sink() for _ in errors]
-    for sink, error in zip(sinks, errors, strict=True):
-        sink.error = error
+async def test_a_connector_starts_before_what_feeds_it_and_after_what_it_feeds(
+    events: list[str], tmp_path: Path
+) -> None:
+    pipelines = {"traces": ("in", "through/a", "pass"), "logs": ("pass", "through/b", "out")}
+    graph = Graph(configuration(pipelines), Metrics())
 
-    with pytest.raises(expected):
-        await FanOut(sinks).consume(batch())
+    await graph.start(FakeHost(tmp_path))
+    await graph.shutdown()
+
+    assert events == [
+        *("start out", "start through/b", "start pass", "start through/a", "start in"),
+        *("shutdown in", "shutdown through/a", "shutdown pass", "shutdown through/b", "shutdown out"),
+    ]
+
+
+async def test_every_pipeline_balances(tmp_path: Path) -> None:
+    metrics = Metrics()
+    graph = Graph(configuration({"traces": ("in", "through", "out"), "traces/2": ("in", "", "out out/2")}), metrics)
+    await graph.start(FakeHost(tmp_path))
+    entry = component(graph, "in").downstream[Signal.TRACES]
+
+    for items in (3, 4):
+        await entry.consume(batch(items))
+
+    assert counted(metrics, "airis_pipeline_accepted_items") == 7 + 7
+    assert sum(b.items for b in DELIVERED["out"]) == 14
+    assert sum(b.items for b in DELIVERED["out/2"]) == 7
+
+
+async def test_an_exporter_that_refuses_is_ill_until_it_takes_something(tmp_path: Path) -> None:
+    graph = Graph(configuration({"traces": ("in", "", "out")}), Metrics())
+    await graph.start(FakeHost(tmp_path))
+    entry, out = component(graph, "in").downstream[Signal.TRACES], component(graph, "out")
+    health = out.telemetry.health
+    assert health.status is Status.OK
+
+    out.sink.error = Retryable("no answer")
+    with pytest.raises(Retryable):
+        await entry.consume(batch())
+    assert (health.status, health.error) == (Status.RECOVERABLE_ERROR, "no answer")
+
+    out.sink.error = None
+    await entry.consume(batch())
+    assert (health.status, health.error) == (Status.OK, "")
+
+
+async def test_a_fault_of_ours_is_counted_as_one(tmp_path: Path) -> None:
+    metrics = Metrics()
+    graph = Graph(configuration({"traces": ("in", "", "out")}), metrics)
+    await graph.start(FakeHost(tmp_path))
+    component(graph, "out").sink.error = RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError):
+        await component(graph, "in").downstream[Signal.TRACES].consume(batch())
+
+    assert counted(metrics, "otelcol_receiver_failed_spans") == 3
+    assert counted(metrics, "otelcol_receiver_refused_spans") == 0
+    assert counted(metrics, "otelcol_receiver_requests") == 1

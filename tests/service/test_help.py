@@ -8,9 +8,10 @@ import pytest
 
 from ..running import AIRIS
 
-RUN = ["run", "validate", "print-config", "status", "version"]
+RUN = ["run", "reload", "status", "top", "tap", "version"]
+CONFIGURE = ["init", "validate", "print-config", "graph", "components", "explain", "schema"]
 READ = ["services", "traces", "trace", "logs", "metrics", "sql"]
-COMMANDS = [*RUN, *READ, "demo", "generate"]
+COMMANDS = [*RUN, *CONFIGURE, *READ, "demo", "generate"]
 
 
 def airis(*words: str, columns: int = 80) -> "subprocess.CompletedProcess[str]":
@@ -22,7 +23,7 @@ def test_the_commands_stand_under_what_they_are_for() -> None:
     shown = airis("--help").stdout
 
     headings = re.findall(r"^(\w.*):$", shown, re.MULTILINE)
-    assert headings == ["Options", "Run it", "Read what is stored", "Try it out"]
+    assert headings == ["Options", "Run it", "Configure it", "Read what is stored", "Try it out"]
     assert re.findall(r"^  ([a-z][a-z-]+)  ", shown.partition("Run it:")[2], re.MULTILINE) == COMMANDS
     assert "completion" not in shown
 

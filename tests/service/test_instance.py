@@ -9,14 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from airis.config import Sources
 from airis.service.instance import Claim, InUse, running
 
 HOLD = """
 import sys
 import threading
 from pathlib import Path
+from airis.config import Sources
 from airis.service.instance import Claim
-Claim(Path(sys.argv[1])).announce(7, "airis.yaml", {"OTLP gRPC": "127.0.0.1:4317"}, "127.0.0.1:8888")
+sources = Sources(("nowhere.yaml",), ("a=b",))
+Claim(Path(sys.argv[1])).announce(7, sources, {"OTLP gRPC": "127.0.0.1:4317"}, "127.0.0.1:8888")
 print("held", flush=True)
 sys.stdin.read()
 """
@@ -37,7 +40,8 @@ def test_a_running_instance_is_found_by_its_directory(holder, tmp_path: Path) ->
     found = running(tmp_path)
 
     assert found is not None
-    assert (found.pid, found.started_unix_s, found.configuration) == (holder.pid, 7, "airis.yaml")
+    assert (found.pid, found.started_unix_s) == (holder.pid, 7)
+    assert found.sources() == Sources(("nowhere.yaml",), ("a=b",))
     assert found.endpoints == {"OTLP gRPC": "127.0.0.1:4317"}
 
 
@@ -52,7 +56,7 @@ def test_after_a_kill_nothing_runs_and_the_directory_is_free(holder, tmp_path: P
 
     assert running(tmp_path) is None
     claim = Claim(tmp_path)
-    claim.announce(8, "", {}, "")
+    claim.announce(8, Sources(), {}, "")
     assert running(tmp_path) is not None
     claim.release()
     assert running(tmp_path) is None

@@ -66,7 +66,7 @@ def service(tmp_path: Path) -> Service:
 
 @pytest.fixture
 def slow(service: Service) -> Slow:
-    found = service.graph.exporters["slow"]
+    found = service.graph.component(Kind.EXPORTER, "slow")
     assert isinstance(found, Slow)
     return found
 

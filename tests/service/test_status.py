@@ -10,6 +10,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from airis.config import Sources
 from airis.service import access, instance
 from airis.service.access import StoreUnavailable
 from airis.service.commands.status import counted
@@ -58,7 +59,7 @@ def metrics_address() -> Iterator[str]:
 def running(data_dir: Path, metrics_address: str = "") -> Iterator[None]:
     """This process is the airis that runs on the directory."""
     claim = instance.Claim(data_dir)
-    claim.announce(1_700_000_000, "airis.yaml", {"OTLP gRPC": "127.0.0.1:4317"}, metrics_address)
+    claim.announce(1_700_000_000, Sources(("airis.yaml",)), {"OTLP gRPC": "127.0.0.1:4317"}, metrics_address)
     yield
     claim.release()
 
