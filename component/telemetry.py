@@ -54,6 +54,13 @@ class Counter:
 
         return add
 
+    def follow(self, before: object) -> None:
+        """Go on where another one ended."""
+        if isinstance(before, Counter):
+            with self._lock:
+                for labels, value in before.values.items():
+                    self.values[labels] = self.values.get(labels, 0) + value
+
     @property
     def value(self) -> float:
         """The sum over all attributes."""
@@ -71,6 +78,9 @@ class Gauge:
     def set(self, value: float, **attributes: str) -> None:
         """Replace the value under these attributes."""
         self.values[tuple(sorted(attributes.items()))] = value
+
+    def follow(self, before: object) -> None:
+        """Nothing: a gauge is of the present."""
 
     @property
     def is_read(self) -> bool:
@@ -95,6 +105,13 @@ class Histogram:
         self.counts = [0] * (len(self.bounds) + 1)
         self.sum = 0.0
         self._lock = threading.Lock()
+
+    def follow(self, before: object) -> None:
+        """Go on where another one ended, if it has the same bounds."""
+        if isinstance(before, Histogram) and before.bounds == self.bounds:
+            with self._lock:
+                self.counts = [own + its for own, its in zip(self.counts, before.counts, strict=True)]
+                self.sum += before.sum
 
     def record(self, value: float) -> None:
         """Add one value."""
@@ -132,6 +149,14 @@ class Metrics:
         if isinstance(metric.instrument, Gauge) and metric.instrument.is_read:
             self.registered[key] = metric  # the one that is there reads a component that was exchanged
         return self.registered.setdefault(key, metric).instrument
+
+    def adopt(self, others: "Metrics") -> None:
+        """Take in the instruments of a component that is started; counts of one that it follows go on in them."""
+        for key, metric in others.registered.items():
+            before = self.registered.get(key)
+            if before is not None:
+                metric.instrument.follow(before.instrument)
+            self.registered[key] = metric
 
     def remove(self, kind: str, component_id: str, pipeline: str = "") -> None:
         """Forget the instruments of a component that is gone."""

@@ -2,6 +2,11 @@
 
 from pydantic import AfterValidator
 
+NO_AUTHENTICATORS = (
+    "authenticators are not supported yet; leave auth out, and write the credentials into headers, as in "
+    '{authorization: "Bearer ${env:TOKEN}"}'
+)
+"""Of a client."""
 NO_MIDDLEWARES = "middlewares are not supported yet; leave them out"
 
 

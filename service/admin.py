@@ -17,7 +17,7 @@ from airis.component.telemetry import Gauge, component_attributes
 from airis.config import ConfigError
 from airis.config.report import Report
 from airis.data import Signal
-from airis.service.graph import ReloadFailed
+from airis.service.graph import NothingStarts, ReloadFailed
 from airis.service.plan import Place
 from airis.service.port import Port
 from airis.service.tap import NotOne, Places, Tap, Taps, TooManyTaps, Wanted, find
@@ -82,7 +82,7 @@ class Admin:
             ]
             report = Report.of(error).text(consequence=OLD_GOES_ON)
             await answer_json(send, 400, {"reloaded": False, "errors": problems, "report": report})
-        except (StartError, ReloadFailed, OSError) as error:
+        except (StartError, ReloadFailed, OSError, NothingStarts) as error:
             status = 400 if isinstance(error, OSError) else 500
             body = {
                 "reloaded": False,

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from airis.service.instance import Instance, running
+from airis.service.instance import Instance, is_claimed, running
 
 SOCKET_NAME = "admin.sock"
 MOST_PATH_BYTES = 103
@@ -56,6 +56,8 @@ class AdminConnection(http.client.HTTPConnection):
     def __init__(self, data_dir: Path, timeout_s: float = TIMEOUT_S) -> None:
         """Raises NotRunning."""
         instance = running(data_dir)
+        if instance is None and is_claimed(data_dir):
+            raise NotRunning(f"airis is about to start on {data_dir}; try again in a moment")
         if instance is None:
             raise NotRunning(f'airis is not running on {data_dir}; start it with "airis run"')
         super().__init__("airis", timeout=timeout_s)
@@ -73,7 +75,10 @@ class AdminConnection(http.client.HTTPConnection):
         self.request(method, path)
         answer = self.getresponse()
         body = answer.read()
-        return answer.status, orjson.loads(body)
+        try:
+            return answer.status, orjson.loads(body)
+        except orjson.JSONDecodeError:
+            raise http.client.HTTPException(f"{answer.status} {answer.reason}, and no JSON") from None
 
     def frames(self, path: str) -> Iterator[Frame]:
         """What a tap tells, until its end. Raises Refused, OSError and http.client.HTTPException."""

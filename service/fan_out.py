@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from hashlib import blake2b
 
 from airis.component import ConsumeError, Consumer, Counter, Partial, Permanent, Retryable
@@ -16,6 +16,8 @@ REMEMBER_S = 300.0
 MOST_REMEMBERED = 4096
 
 Outcome = BaseException | None
+Outcomes = dict[Hashable, Outcome]
+"""By branch."""
 
 
 class FanOut:
@@ -26,44 +28,60 @@ class FanOut:
     known by its bytes and goes to the branches that miss it. (Bytes that a batch processor joined with others
     are new: `torn` counts the items that some branches have and whose sender was told to send again.)
 
-    What a sender is told is the worst that happened: that it should try again, if any branch says so;
-    that the batch is at fault, if any says that; else the largest number of rejected items.
+    What a sender is told is the worst that happened: that it should try again, if any branch says so; that
+    something is broken here; that the batch is at fault; else the largest number of rejected items.
     """
 
     def __init__(
         self,
-        branches: Sequence[Consumer],
+        branches: Mapping[Hashable, Consumer],
         torn: Counter | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self.branches = tuple(branches)
+        self.branches = dict(branches)
         self._torn = torn
         self._clock = clock
         self._sleep = sleep
+        self._running: dict[tuple[Hashable, ...], _Attempt] = {}
         self._remembered: OrderedDict[bytes, _Remembered] = OrderedDict()
+
+    def retarget(self, branches: Mapping[Hashable, Consumer]) -> None:
+        """Hand on to these from now on; what those of the same name have is remembered."""
+        self.branches = dict(branches)
 
     async def consume(self, batch: Batch) -> None:
         """Hand over to all; no branch is cut short because another one failed."""
-        known = self._recall(batch) if self._remembered else None
-        outcomes: dict[int, Outcome] = dict(known.outcomes) if known else {}
+        key = _roughly(batch)
+        # A sender whose patience ended tries again while its first attempt is still under way.
+        while (running := self._running.get(key)) is not None and running.is_of(batch):
+            await running.ended.wait()
+            if running.is_done:
+                _raise_worst(running.outcomes)
+                return
+        attempt = _Attempt(batch, self._recall(batch) if self._remembered else {})
+        self._running[key] = attempt
         try:
-            await self._offer(batch, outcomes)
+            await self._offer(batch, attempt.outcomes)
+            attempt.is_done = not any(map(_comes_again, attempt.outcomes.values()))
         finally:
             # Also when the caller leaves: it will send again what it got no answer for.
-            self._keep(batch, outcomes)
-        _raise_worst(list(outcomes.values()))
+            self._keep(batch, attempt.outcomes)
+            if self._running.get(key) is attempt:
+                del self._running[key]
+            attempt.ended.set()
+        _raise_worst(attempt.outcomes)
 
-    async def _offer(self, batch: Batch, outcomes: dict[int, Outcome]) -> None:
+    async def _offer(self, batch: Batch, outcomes: Outcomes) -> None:
         """Fill in the outcome of every branch that has none."""
         give_up = self._clock() + RETRY_S
         delay = FIRST_DELAY_S
         while True:
             await asyncio.gather(
                 *(
-                    self._hand_over(batch, place, branch, outcomes)
-                    for place, branch in enumerate(self.branches)
-                    if place not in outcomes or isinstance(outcomes[place], Retryable)
+                    self._hand_over(batch, name, branch, outcomes)
+                    for name, branch in self.branches.items()
+                    if name not in outcomes or isinstance(outcomes[name], Retryable)
                 )
             )
             asked = [error.retry_after or 0.0 for error in outcomes.values() if isinstance(error, Retryable)]
@@ -75,31 +93,53 @@ class FanOut:
             await self._sleep(wait)
             delay *= 2
 
-    async def _hand_over(self, batch: Batch, place: int, branch: Consumer, outcomes: dict[int, Outcome]) -> None:
-        outcomes.pop(place, None)
+    async def _hand_over(self, batch: Batch, name: Hashable, branch: Consumer, outcomes: Outcomes) -> None:
+        outcomes.pop(name, None)
         try:
             await branch.consume(batch)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            outcomes[name] = Retryable("it was cut short")
         except Exception as error:
-            outcomes[place] = error
+            outcomes[name] = error
         else:
-            outcomes[place] = None
+            outcomes[name] = None
 
-    def _recall(self, batch: Batch) -> "_Remembered | None":
+    def _recall(self, batch: Batch) -> Outcomes:
         now = self._clock()
         while self._remembered and next(iter(self._remembered.values())).until < now:
             self._remembered.popitem(last=False)
-        return self._remembered.pop(_digest(batch), None)
+        known = self._remembered.pop(_exactly(batch), None)
+        return {name: error for name, error in known.outcomes.items() if name in self.branches} if known else {}
 
-    def _keep(self, batch: Batch, outcomes: dict[int, Outcome]) -> None:
+    def _keep(self, batch: Batch, outcomes: Outcomes) -> None:
         """Remember who has a batch that will come again."""
-        done = {place: error for place, error in outcomes.items() if not _comes_again(error)}
+        done = {name: _alone(error) for name, error in outcomes.items() if not _comes_again(error)}
         if not done or len(done) == len(self.branches):
             return
         if self._torn is not None:
             self._torn.add(batch.items)
-        self._remembered[_digest(batch)] = _Remembered(done, self._clock() + REMEMBER_S)
+        self._remembered[_exactly(batch)] = _Remembered(done, self._clock() + REMEMBER_S)
         if len(self._remembered) > MOST_REMEMBERED:
             self._remembered.popitem(last=False)
+
+
+class _Attempt:
+    """A batch on its way to the branches."""
+
+    __slots__ = ("batch", "ended", "is_done", "outcomes")
+
+    def __init__(self, batch: Batch, outcomes: Outcomes) -> None:
+        self.batch = batch
+        self.outcomes = outcomes
+        self.ended = asyncio.Event()
+        self.is_done = False
+        """Whether every branch has answered for good."""
+
+    def is_of(self, batch: Batch) -> bool:
+        return batch.payload == self.batch.payload and _sender(batch) == _sender(self.batch)
 
 
 class _Remembered:
@@ -107,7 +147,7 @@ class _Remembered:
 
     __slots__ = ("outcomes", "until")
 
-    def __init__(self, outcomes: dict[int, Outcome], until: float) -> None:
+    def __init__(self, outcomes: Outcomes, until: float) -> None:
         self.outcomes = outcomes
         self.until = until
 
@@ -116,18 +156,38 @@ def _comes_again(error: Outcome) -> bool:
     return error is not None and not isinstance(error, Permanent | Partial)
 
 
-def _digest(batch: Batch) -> bytes:
-    return blake2b(batch.payload, digest_size=16, person=batch.signal.value.encode()).digest()
+def _alone(error: Outcome) -> Outcome:
+    """The outcome without its traceback, which would keep the batch in memory."""
+    if isinstance(error, Partial):
+        return Partial(error.rejected, error.reason)
+    return None if error is None else Permanent(str(error))
 
 
-def _raise_worst(outcomes: Sequence[Outcome]) -> None:
-    errors = [outcome for outcome in outcomes if outcome is not None]
-    for error in errors:
-        if not isinstance(error, ConsumeError):
-            raise error
+def _sender(batch: Batch) -> tuple[Hashable, ...]:
+    origin = batch.origin
+    return (origin.receiver, origin.tenant, tuple(sorted(origin.metadata.items())))
+
+
+def _roughly(batch: Batch) -> tuple[Hashable, ...]:
+    """Cheap, for every batch: that it is the same one is found out where this says that it may be."""
+    return (batch.signal, batch.items, len(batch.payload), batch.payload[-32:])
+
+
+def _exactly(batch: Batch) -> bytes:
+    digest = blake2b(digest_size=16, person=batch.signal.value.encode())
+    digest.update(repr(_sender(batch)).encode(errors="surrogateescape"))
+    digest.update(batch.payload)
+    return digest.digest()
+
+
+def _raise_worst(outcomes: Outcomes) -> None:
+    errors = [outcome for outcome in outcomes.values() if outcome is not None]
     retryable = [e for e in errors if isinstance(e, Retryable)]
     if retryable:
         raise max(retryable, key=lambda e: e.retry_after or 0)
+    for error in errors:
+        if not isinstance(error, ConsumeError):
+            raise error
     for error in errors:
         if isinstance(error, Permanent):
             raise error

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Hashable, ItemsView, Iterable, Iterator, Mapping, Sequence, ValuesView
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -35,21 +35,31 @@ from airis.service import observe
 from airis.service.changes import Change, of_options, of_pipelines
 from airis.service.fan_out import FanOut
 from airis.service.plan import Entry, Outlet, Place, Plan, Stage
-from airis.service.port import Count, Port
+from airis.service.port import CLOSED, NOBODY, Count, Port
 
 T = TypeVar("T")
+K = TypeVar("K")
 
 Failures = list[tuple[Stage, Exception]]
 """What did not drain or shut down well."""
 
 CLOSE_S = 5.0
-"""What a component may take to close even where the time to drain is over."""
+"""What a component may take to close even where the time to drain is over, or a tenth of that time if it is less."""
+START_S = 60.0
+"""What a component may take to start in a reload, while callers are held."""
+
+CANCEL_S = 1.0
+"""What something that is cancelled may take to end."""
 
 NOTHING = Configuration("nothing", {kind: {} for kind in Kind}, (), {})
 
 
 class ReloadFailed(Exception):
     """A component of the new configuration could not start, and the old one runs again."""
+
+
+class NothingStarts(Exception):
+    """A component of the new configuration could not start, and neither could one of the old configuration then."""
 
 
 @dataclass(slots=True)
@@ -60,7 +70,14 @@ class Node:
     config: ComponentConfig
     component: Component[Any]
     outlets: dict[Outlet, Port]
+    views: "Views"
+    metrics: Metrics
+    """Its instruments until it is started: one that never is leaves nothing behind."""
     duration: observe.InternalDuration | None = None
+    """Of a processor."""
+    is_timed: bool = False
+    needs: tuple[str, ...] = ()
+    """Ids of the extensions that an extension starts after."""
     uses: set[str] = field(default_factory=set[str])
     """Ids of the extensions that it was given: when one of them is exchanged, it is too."""
 
@@ -75,7 +92,9 @@ class Graph:
 
     A start is the way from nothing, a shutdown the way to nothing, a reload the way in between: what goes is
     shut down, producers first, then what comes is started, consumers first, and what is in both is not touched.
-    Meanwhile whoever would hand on to a component that is being exchanged is held, at the port before it.
+    Meanwhile whoever would hand on to a component that is being exchanged is held, at the port before it. Nothing is
+    ever waited for that is held itself: when a component is shut down, only what lies before it is held by then, and
+    what it hands on passes all that lies behind it.
     """
 
     def __init__(
@@ -91,48 +110,54 @@ class Graph:
         self.ports_changed: Callable[[bool], None] = lambda _final: None
         """Told of other ports before data passes through them, and with True when a change is complete."""
         self._clock = clock
-        self._running = Plan(NOTHING)
+        self._drain_s = 0.0
         self._ports: dict[Stage, Port] = {}
+        self._targets: dict[Port, tuple[Stage, ...]] = {}
         self._made = self._make_all(self.plan.components, self.plan)
 
     async def start(self, host: Host) -> None:
         """Start all; if one fails, what was started is shut down again and its StartError goes on."""
+        made, self._made = self._made, {}
         try:
-            await self._become(self.plan, self._made, host)
+            await self._become(Plan(NOTHING), self.plan, made, host, [])
         except BaseException:
-            await self.shutdown()
+            await self.shutdown(CLOSE_S)
             raise
-        finally:
-            self._made = {}
 
     async def reload(self, configuration: Configuration, host: Host, drain_s: float) -> Failures:
         """Become what the configuration asks for; what goes has `drain_s` seconds to drain.
 
-        Gives what did not shut down well. Raises StartError before anything was touched, ReloadFailed when the
-        old configuration runs again, and an ExceptionGroup when neither does.
+        Gives what did not shut down well. Raises StartError before anything was touched, ReloadFailed when the old
+        configuration runs again, and NothingStarts when neither does. Cancelled, or after the latter, nobody is
+        held any more, and what still runs is as before.
         """
-        old, new = self._running, Plan(configuration)
+        old, new = self.plan, Plan(configuration)
         made = self._make_all(self.differing(new), new)
+        failures: Failures = []
         try:
-            failures = await self._become(new, made, host, self._clock() + drain_s)
-        except asyncio.CancelledError:
-            for port in self._every_port():
-                if port.is_paused:
-                    port.close()  # who is held is told to come again
-            raise
-        except Exception as error:
             try:
-                again = self._make_all(self.differing(old), old)
-                await self._become(old, again, host, self._clock() + drain_s)
-            except Exception as second:
-                raise ExceptionGroup("neither the new nor the old configuration starts", [error, second]) from None
-            raise ReloadFailed(str(error)) from error
-        self.plan = new
+                await self._become(old, new, made, host, failures, drain_s, START_S)
+            except Exception as error:
+                for place in made.keys() - self.nodes.keys() - old.components.keys():
+                    self.metrics.remove(place.kind, place.component_id, place.pipeline)
+                try:
+                    again = self._make_all(self.differing(old), old)
+                    await self._become(new, old, again, host, failures, drain_s, START_S)
+                except Exception as second:
+                    raise NothingStarts(
+                        f"neither the new configuration ({error}) nor the old one ({second})"
+                    ) from error
+                raise ReloadFailed(str(error)) from error
+        except (asyncio.CancelledError, NothingStarts):
+            self._release()
+            raise
         return failures
 
-    async def shutdown(self) -> Failures:
-        """Shut down what was started, producers first, and give the errors of those that could not."""
-        return await self._become(Plan(NOTHING), {})
+    async def shutdown(self, drain_s: float = CLOSE_S) -> Failures:
+        """Shut down what was started, producers first, and give what did not drain or shut down well."""
+        failures: Failures = []
+        await self._become(self.plan, Plan(NOTHING), {}, None, failures, drain_s)
+        return failures
 
     def component(self, kind: Kind, component_id: str, pipeline: str = "") -> Component[Any] | None:
         """A component that was made or runs."""
@@ -190,10 +215,10 @@ class Graph:
             started_unix_s,
             tuple(
                 PipelineOverview(p.pipeline_id, p.signal, p.receivers, p.processors, p.exporters)
-                for p in self._running.configuration.pipelines.values()
+                for p in self.plan.configuration.pipelines.values()
             ),
             tuple(Member(p.kind, p.component_id, p.pipeline, node.health) for node in nodes for p in [node.place]),
-            self._running.configuration.source,
+            self.plan.configuration.source,
         )
 
     def undrained(self) -> Mapping[str, int]:
@@ -217,45 +242,63 @@ class Graph:
     # The way from what runs to another plan.
 
     async def _become(
-        self, new: Plan, made: Mapping[Place, Node], host: Host | None = None, deadline: float | None = None
-    ) -> Failures:
+        self,
+        old: Plan,
+        new: Plan,
+        made: Mapping[Place, Node],
+        host: Host | None,
+        failures: Failures,
+        drain_s: float = 0.0,
+        start_s: float | None = None,
+    ) -> None:
+        """Without a host nothing is started, without `start_s` a start may take any time."""
+        self._drain_s = drain_s
         leaving = {place for place in self.nodes if place in made or place not in new.components}
-        failures: Failures = []
-        await self._take_down(new, leaving, failures, deadline)
-        self._running = new
+        await self._take_down(old, new, leaving, failures, self._clock() + drain_s)
+        self.plan = new
         if host is not None:
-            await self._put_up(new, made, host)
+            await self._put_up(new, made, host, failures, start_s)
         for stage in self._ports.keys() - set(new.stages):
-            self._ports.pop(stage).close()
+            port = self._ports.pop(stage)
+            port.close()
+            self._targets.pop(port, None)
+            if isinstance(stage, Entry):
+                self.metrics.remove("pipeline", stage.pipeline)
         self.ports_changed(True)
         for place in leaving - new.components.keys():
             self.metrics.remove(place.kind, place.component_id, place.pipeline)
-        return failures
 
-    async def _take_down(self, new: Plan, leaving: set[Place], failures: Failures, deadline: float | None) -> None:
+    async def _take_down(self, old: Plan, new: Plan, leaving: set[Place], failures: Failures, deadline: float) -> None:
         """Shut down what leaves, producers first, and hold whoever hands on to something else from now on."""
-        extensions = [node for node in self._extensions_in_order(self._running, {}) if node.place in leaving]
-        for node in extensions:
-            await _attempt(node.place, cast("Extension[Any]", node.component).draining(), failures)
+        extensions = [node for node in self._extensions_in_order(old, {}) if node.place in leaving]
+        await asyncio.gather(
+            *(
+                self._attempt(node.place, cast("Extension[Any]", node.component).draining(), failures, deadline)
+                for node in extensions
+            )
+        )
         receivers = [self.nodes[place] for place in leaving if place.kind is Kind.RECEIVER]
         await asyncio.gather(*(self._stop(node, new, failures, deadline) for node in receivers))
-        for stage in reversed(self._running.stages):
-            if isinstance(stage, Place) and stage in leaving:
-                if stage in self.nodes:
-                    await self._stop(self.nodes[stage], new, failures, deadline)
-            elif stage in new.targets and (isinstance(stage, Entry) or stage in self.nodes):
+        for stage in reversed(old.stages):
+            if isinstance(stage, Place) and stage not in self.nodes:
+                continue  # a receiver that is gone by now, or what never started
+            if stage in leaving:
+                await self._stop(self.nodes[stage], new, failures, deadline)
+            elif stage in new.targets:
                 for outlet, port in self._outlets(stage).items():
-                    if port.targets != new.targets[stage].get(outlet):
+                    if self._targets.get(port) != new.targets[stage].get(outlet):
                         port.pause()
                         await self._drain(stage, port, failures, deadline)
         for node in reversed(extensions):
             await self._stop(node, new, failures, deadline)
 
-    async def _put_up(self, new: Plan, made: Mapping[Place, Node], host: Host) -> None:
+    async def _put_up(
+        self, new: Plan, made: Mapping[Place, Node], host: Host, failures: Failures, start_s: float | None
+    ) -> None:
         """Start what comes, consumers first, and let go on whoever was held. Raises StartError."""
         extensions = [node for node in self._extensions_in_order(new, made) if node.place in made]
         for node in extensions:
-            await self._start(node, host)
+            await self._start(node, host, failures, start_s)
         for stage in new.stages:
             coming = made.get(stage) if isinstance(stage, Place) else None
             if coming is not None:
@@ -263,31 +306,41 @@ class Graph:
             self._connect(stage, new)
             self.ports_changed(False)
             if coming is not None:
-                await self._start(coming, host)
+                await self._start(coming, host, failures, start_s)
+        self._time_processors(new)
         for node in extensions:
-            await cast("Extension[Any]", node.component).ready()
+            ready = cast("Extension[Any]", node.component).ready()
+            if start_s is None:
+                await ready
+            else:
+                await self._attempt(node.place, ready, failures, self._clock())
 
-    async def _start(self, node: Node, host: Host) -> None:
+    async def _start(self, node: Node, host: Host, failures: Failures, start_s: float | None) -> None:
         self.nodes[node.place] = node
         node.health.report(Status.STARTING)
+        self.metrics.adopt(node.metrics)
+        node.component.telemetry.metrics = self.metrics
         try:
-            await node.component.start(_HostOf(host, node))
+            await bounded(node.component.start(_HostOf(host, node)), start_s)
         except Exception as error:
+            if isinstance(error, TimeoutError) and start_s is not None:
+                error = StartError(f"did not start in {start_s:g} s")
             node.health.report(Status.PERMANENT_ERROR, str(error))
-            await _attempt(node.place, node.component.shutdown(), [])
+            await self._attempt(node.place, node.component.shutdown(), failures, self._clock())
             del self.nodes[node.place]
             if not isinstance(error, StartError | OSError):
                 raise
             failure = error if isinstance(error, StartError) else StartError(error.strerror or str(error))
             failure.component = failure.component or str(node.place)
             raise failure from (None if failure is error else error)
-        node.health.report(Status.OK)
+        if node.health.status is Status.STARTING:  # or it has said itself how it is
+            node.health.report(Status.OK)
         if isinstance(node.component, Exporter | Processor | Connector):
             port = self._port(node.place)
             port.count = _before(node, port)
-            port.resume(node.duration.inside(node.component) if node.duration else node.component)
+            port.resume(node.component)
 
-    async def _stop(self, node: Node, new: Plan, failures: Failures, deadline: float | None) -> None:
+    async def _stop(self, node: Node, new: Plan, failures: Failures, deadline: float) -> None:
         """Let what was handed over be answered, then shut down."""
         place = node.place
         if place not in self.stopping:
@@ -298,23 +351,44 @@ class Graph:
             if place in new.components:
                 port.pause()
             await self._drain(place, port, failures, deadline)
-        left = self._left(deadline)
-        await _attempt(place, node.component.shutdown(), failures, left and max(left, CLOSE_S))
+        await self._attempt(place, node.component.shutdown(), failures, deadline)
+        if port is not None:
+            port.abandon()  # nobody else is going to answer
+            port.consumer = CLOSED
         for outlet in node.outlets.values():
             outlet.close()
+            self._targets.pop(outlet, None)
         del self.nodes[place]
         self.stopping.remove(place)
         node.health.report(Status.STOPPED)
 
-    async def _drain(self, stage: Stage, port: Port, failures: Failures, deadline: float | None) -> None:
+    async def _drain(self, stage: Stage, port: Port, failures: Failures, deadline: float) -> None:
         try:
-            async with asyncio.timeout(self._left(deadline)):
+            async with asyncio.timeout(self._share(deadline)):
                 await port.idle()
         except TimeoutError:
             failures.append((stage, TimeoutError(f"{port.in_flight_items} items were not answered in time")))
 
-    def _left(self, deadline: float | None) -> float | None:
-        return None if deadline is None else max(0.001, deadline - self._clock())
+    async def _attempt(
+        self, place: Place, work: Coroutine[Any, Any, object], failures: Failures, deadline: float
+    ) -> None:
+        """One component's failure must not keep the others from draining."""
+        try:
+            await bounded(work, self._share(deadline))
+        except TimeoutError:
+            failures.append((place, TimeoutError("did not shut down in time")))
+        except Exception as error:
+            failures.append((place, error))
+
+    def _share(self, deadline: float) -> float:
+        """Half of the time that is left: one component that hangs leaves the others some."""
+        return max((deadline - self._clock()) / 2, min(CLOSE_S, self._drain_s / 10))
+
+    def _release(self) -> None:
+        """Let go on whoever is held: to what runs, else with the word to come again."""
+        for port in self._every_port():
+            if port.is_paused:
+                port.resume()
 
     # How components are made and connected.
 
@@ -324,21 +398,27 @@ class Graph:
         return made
 
     def _make(self, place: Place, plan: Plan) -> Node:
-        config = plan.components[place]
-        telemetry = Telemetry(place.kind, place.component_id, self.metrics, place.pipeline)
+        config, metrics = plan.components[place], Metrics()
+        telemetry = Telemetry(place.kind, place.component_id, metrics, place.pipeline)
         outlets = {outlet: _outlet(place, telemetry) for outlet in plan.targets.get(place, {})}
-        duration = None
+        views = Views(outlets)
         connections: tuple[object, ...] = ()
         if place.kind is Kind.RECEIVER:
-            connections = (outlets,)
+            connections = (views.by_signal,)
         elif place.kind is Kind.CONNECTOR:
-            connections = (Outputs(_BySignal(outlets), _ByPipeline(outlets)),)
+            connections = (Outputs(views.by_signal, views.by_pipeline),)
         elif place.kind is Kind.PROCESSOR:
-            if plan.configuration.telemetry.metrics.level == "detailed":
-                duration = observe.InternalDuration(telemetry)
-            connections = (duration.behind(outlets[None]) if duration else outlets[None],)
+            connections = (outlets[None],)
         make: Any = config.factory.component
-        return Node(place, config, make(config.options, *connections, telemetry), outlets, duration)
+        try:
+            component: Component[Any] = make(config.options, *connections, telemetry)
+            needs = tuple(component.dependencies()) if isinstance(component, Extension) else ()
+        except Exception as error:
+            failure = error if isinstance(error, StartError) else StartError(f"cannot be made: {error}")
+            failure.component = failure.component or str(place)
+            raise failure from error
+        duration = observe.InternalDuration(telemetry) if place.kind is Kind.PROCESSOR else None
+        return Node(place, config, component, outlets, views, metrics, duration, needs=needs)
 
     def _extensions_in_order(self, plan: Plan, made: Mapping[Place, Node]) -> list[Node]:
         """Those of the plan that there are, each after those that it needs."""
@@ -346,8 +426,7 @@ class Graph:
         nodes = {place.component_id: node for place in places if (node := made.get(place) or self.nodes.get(place))}
         order: TopologicalSorter[str] = TopologicalSorter()
         for name, node in nodes.items():
-            needed = cast("Extension[Any]", node.component).dependencies()
-            order.add(name, *(other for other in needed if other in nodes))
+            order.add(name, *(other for other in node.needs if other in nodes))
         try:
             return [nodes[name] for name in order.static_order()]
         except CycleError as error:
@@ -361,12 +440,46 @@ class Graph:
             if port is None:
                 assert isinstance(stage, Place)
                 port = outlets[outlet] = _outlet(stage, self.nodes[stage].component.telemetry)
-            if port.targets != targets or port.is_paused:
-                consumers = [self._port(target) for target in targets]
-                port.targets = targets
-                port.resume(consumers[0] if len(consumers) == 1 else self._fan_out(consumers))
+            if self._targets.get(port) != targets or port.is_paused:
+                self._targets[port] = targets
+                port.resume(self._toward(port, targets))
         for outlet in outlets.keys() - wanted.keys():
-            outlets.pop(outlet).close()
+            gone = outlets.pop(outlet)
+            self._targets.pop(gone, None)
+            # What a connector still hands on there nobody asks for any more; a receiver's client can be told.
+            gone.resume(NOBODY if isinstance(stage, Place) and stage.kind is Kind.CONNECTOR else CLOSED)
+        if isinstance(stage, Place):
+            self.nodes[stage].views.show(outlets)
+
+    def _toward(self, port: Port, targets: Sequence[Stage]) -> Consumer:
+        """A consumer for all the targets; a fan-out that is there already keeps what it remembers."""
+        if len(targets) == 1:
+            return self._port(targets[0])
+        branches: dict[Hashable, Consumer] = {target: self._port(target) for target in targets}
+        if isinstance(port.consumer, FanOut):
+            port.consumer.retarget(branches)
+            return port.consumer
+        torn = Telemetry("service", "pipelines", self.metrics).counter(
+            "airis_fan_out_torn_items",
+            "{item}",
+            "Items that some branches took and others refused, so that their sender was told to send them again.",
+        )
+        return FanOut(branches, torn)
+
+    def _time_processors(self, plan: Plan) -> None:
+        """Measure how long batches are in processors, or do so no longer, as the level of the metrics asks."""
+        wanted = plan.configuration.telemetry.metrics.level == "detailed"
+        for place, node in self.nodes.items():
+            if node.duration is None or node.is_timed == wanted:
+                continue
+            node.is_timed = wanted
+            inward, outward = self._port(place), node.outlets[None]
+            if wanted:
+                inward.resume(node.duration.inside(inward.consumer))
+                outward.resume(node.duration.behind(outward.consumer))
+            else:
+                inward.resume(observe.untimed(inward.consumer))
+                outward.resume(observe.untimed(outward.consumer))
 
     def _every_port(self) -> Iterator[Port]:
         yield from self._ports.values()
@@ -387,25 +500,26 @@ class Graph:
             self._ports[stage] = Port(count)
         return self._ports[stage]
 
-    def _fan_out(self, consumers: Sequence[Consumer]) -> FanOut:
-        torn = Telemetry("service", "pipelines", self.metrics).counter(
-            "airis_fan_out_torn_items",
-            "{item}",
-            "Items that some branches took and others refused, so that their sender was told to send them again.",
-        )
-        return FanOut(consumers, torn)
 
+async def bounded(work: Coroutine[Any, Any, object], seconds: float | None) -> None:
+    """Await the work for so long at the most, even if it does not let itself be cancelled; raises TimeoutError.
 
-async def _attempt(
-    place: Place, work: Coroutine[Any, Any, object], failures: Failures, seconds: float | None = None
-) -> None:
+    Work that was cancelled by somebody else has failed: also a TimeoutError, of another kind for nobody.
+    """
+    task = asyncio.ensure_future(work)
     try:
-        async with asyncio.timeout(seconds):
-            await work
-    except TimeoutError:
-        failures.append((place, TimeoutError("did not shut down in time")))
-    except Exception as error:  # one component's failure must not keep the others from draining
-        failures.append((place, error))
+        await asyncio.wait({task}, timeout=seconds)
+    except asyncio.CancelledError:
+        task.cancel()
+        await asyncio.wait({task}, timeout=CANCEL_S)
+        raise
+    if not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=CANCEL_S)
+        raise TimeoutError
+    if task.cancelled():
+        raise StartError("was cancelled")
+    task.result()
 
 
 def _outlet(place: Place, telemetry: Telemetry) -> Port:
@@ -421,36 +535,47 @@ def _before(node: Node, port: Port) -> Count:
     return observe.before_exporter(telemetry)
 
 
-class _BySignal(Mapping[Signal, Consumer]):
-    """A connector's outlets to all pipelines of a signal."""
+class Views:
+    """A component's outlets as it sees them. A change shows a new mapping: who goes through the old one goes on."""
 
     def __init__(self, outlets: Mapping[Outlet, Port]) -> None:
-        self._outlets = outlets
+        self.by_signal: Live[Signal] = Live()
+        self.by_pipeline: Live[str] = Live()
+        self.show(outlets)
 
-    def __getitem__(self, signal: Signal) -> Consumer:
-        return self._outlets[signal]
+    def show(self, outlets: Mapping[Outlet, Port]) -> None:
+        """Show these from now on."""
+        self.by_signal.current = {outlet: port for outlet, port in outlets.items() if isinstance(outlet, Signal)}
+        self.by_pipeline.current = {
+            outlet.pipeline: port for outlet, port in outlets.items() if isinstance(outlet, Entry)
+        }
 
-    def __iter__(self) -> Iterator[Signal]:
-        return (outlet for outlet in self._outlets if isinstance(outlet, Signal))
+
+class Live(Mapping[K, Consumer]):
+    """A mapping that is exchanged as a whole, so that it can be gone through at any time."""
+
+    def __init__(self) -> None:
+        self.current: Mapping[K, Consumer] = {}
+
+    def __getitem__(self, key: K) -> Consumer:
+        return self.current[key]
+
+    def __iter__(self) -> Iterator[K]:
+        return iter(self.current)
 
     def __len__(self) -> int:
-        return sum(1 for _ in self)
+        return len(self.current)
 
+    def __contains__(self, key: object) -> bool:
+        return key in self.current
 
-class _ByPipeline(Mapping[str, Consumer]):
-    """A connector's outlets to single pipelines."""
+    def items(self) -> ItemsView[K, Consumer]:
+        """Of this moment."""
+        return self.current.items()
 
-    def __init__(self, outlets: Mapping[Outlet, Port]) -> None:
-        self._outlets = outlets
-
-    def __getitem__(self, pipeline: str) -> Consumer:
-        return self._outlets[Entry(pipeline)]
-
-    def __iter__(self) -> Iterator[str]:
-        return (outlet.pipeline for outlet in self._outlets if isinstance(outlet, Entry))
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
+    def values(self) -> ValuesView[Consumer]:
+        """Of this moment."""
+        return self.current.values()
 
 
 @dataclass(frozen=True, slots=True)

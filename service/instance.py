@@ -106,15 +106,23 @@ class Claim:
 
 def running(data_dir: Path) -> Instance | None:
     """The airis that runs on the data directory; None if none does, as after a kill, or while it starts."""
+    if not is_claimed(data_dir):
+        return None
+    with contextlib.suppress(FileNotFoundError, orjson.JSONDecodeError, TypeError):
+        return Instance(**orjson.loads((data_dir / _FILE).read_bytes()))
+    return None
+
+
+def is_claimed(data_dir: Path) -> bool:
+    """Whether an airis runs on the data directory, or is about to."""
     try:
         lock = os.open(data_dir / _LOCK, os.O_RDONLY)
     except OSError:
-        return None
+        return False
     try:
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        with contextlib.suppress(FileNotFoundError, orjson.JSONDecodeError, TypeError):
-            return Instance(**orjson.loads((data_dir / _FILE).read_bytes()))
+        return True
     finally:
         os.close(lock)
-    return None
+    return False

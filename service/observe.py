@@ -1,5 +1,6 @@
 """What the engine counts around every component, under the Collector's names, without the component's help."""
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
@@ -94,54 +95,75 @@ class InternalDuration:
     """How long batches are in a processor, without the time in what comes behind it."""
 
     def __init__(self, telemetry: Telemetry, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._telemetry = telemetry
         self._clock = clock
-        self._behind: ContextVar[list[float] | None] = ContextVar("behind", default=None)
-        self._histogram = telemetry.histogram(
-            "otelcol_processor_internal_duration", "s", "Time in the processor itself, holding included."
+        self._behind: ContextVar[_Elsewhere | None] = ContextVar("behind", default=None)
+
+    @property
+    def histogram(self) -> Histogram:
+        """What is measured; there is none before somebody wants it."""
+        return self._telemetry.histogram(
+            "otelcol_processor_internal_duration",
+            "s",
+            "Time in the processor itself, holding included; what is handed on from a task of its own, as by batch, "
+            "counts as held.",
         )
 
     def inside(self, processor: Consumer) -> Consumer:
         """The processor, timed."""
-        return _Inside(processor, self._clock, self._behind, self._histogram)
+        return _Inside(processor, self._clock, self._behind, self.histogram)
 
     def behind(self, downstream: Consumer) -> Consumer:
         """What comes behind it, whose time is not the processor's."""
         return _Behind(downstream, self._clock, self._behind)
 
 
+def untimed(consumer: Consumer) -> Consumer:
+    """The consumer that `InternalDuration` has wrapped."""
+    return consumer.consumer if isinstance(consumer, _Inside | _Behind) else consumer
+
+
+@dataclass(slots=True)
+class _Elsewhere:
+    """Time that a batch was behind the processor, as far as its caller's own task went there."""
+
+    task: "asyncio.Task[object] | None"
+    seconds: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class _Inside:
-    processor: Consumer
+    consumer: Consumer
     clock: Callable[[], float]
-    time_behind: ContextVar[list[float] | None]
+    behind: ContextVar[_Elsewhere | None]
     histogram: Histogram
 
     async def consume(self, batch: Batch) -> None:
-        started, elsewhere = self.clock(), [0.0]
-        before = self.time_behind.set(elsewhere)
+        started, elsewhere = self.clock(), _Elsewhere(asyncio.current_task())
+        before = self.behind.set(elsewhere)
         try:
-            await self.processor.consume(batch)
+            await self.consumer.consume(batch)
         finally:
-            self.time_behind.reset(before)
-            self.histogram.record(max(0.0, self.clock() - started - elsewhere[0]))
+            self.behind.reset(before)
+            self.histogram.record(max(0.0, self.clock() - started - elsewhere.seconds))
 
 
 @dataclass(frozen=True, slots=True)
 class _Behind:
-    downstream: Consumer
+    consumer: Consumer
     clock: Callable[[], float]
-    time_behind: ContextVar[list[float] | None]
+    behind: ContextVar[_Elsewhere | None]
 
     async def consume(self, batch: Batch) -> None:
-        elsewhere = self.time_behind.get()
-        if elsewhere is None:
-            await self.downstream.consume(batch)
+        elsewhere = self.behind.get()
+        if elsewhere is None or elsewhere.task is not asyncio.current_task():
+            await self.consumer.consume(batch)
             return
         started = self.clock()
         try:
-            await self.downstream.consume(batch)
+            await self.consumer.consume(batch)
         finally:
-            elsewhere[0] += self.clock() - started
+            elsewhere.seconds += self.clock() - started
 
 
 def _items(counter: Counter) -> Count:

@@ -8,7 +8,7 @@ from airis.component import Consumer, Partial, Retryable
 from airis.data import Batch
 
 Count = Callable[[Batch, int, BaseException | None], None]
-"""Told of every batch that passed: how many of its items were not taken, and why."""
+"""Told of every batch that came: how many of its items were not taken, and why (also because its caller left)."""
 
 
 class Watcher(Protocol):
@@ -27,53 +27,81 @@ class Port:
     """
 
     def __init__(self, count: Count | None = None) -> None:
-        self.consumer: Consumer = _Closed()
+        self.consumer: Consumer = CLOSED
+        self.count = count
         self.watchers: tuple[Watcher, ...] = ()
-        self.in_flight = 0
-        """Batches that were handed to the consumer and are not answered."""
-        self.in_flight_items = 0
         self.items = 0
         """Items that were taken."""
         self.size_bytes = 0
         """Bytes of the batches that were taken."""
         self.refused_items = 0
         """Items that were not taken."""
-        self.count = count
-        self.targets: object = None
-        """What the consumer stands for, as who set it calls it."""
+        self._flight = _Flight()
         self._paused: asyncio.Event | None = None
-        self._idle: asyncio.Event | None = None
 
     async def consume(self, batch: Batch) -> None:
         """Hand on; an exception passes through, counted."""
-        while self._paused is not None:
-            await self._paused.wait()
+        if self._paused is not None:
+            await self._until_resumed(batch)
         for watcher in self.watchers:
             watcher.see(batch)
-        self.in_flight += 1
-        self.in_flight_items += batch.items
-        missed = batch.items
+        # What is exchanged meanwhile is not what this batch was handed to.
+        consumer, count, flight = self.consumer, self.count, self._flight
+        if flight.loop is None:
+            flight.loop = asyncio.get_running_loop()
+        # Asked for the loop, Python 3.11 asks the system for its process id, which costs more than all else here.
+        task = asyncio.current_task(flight.loop)
+        flight.tasks.add(task)
+        items = missed = batch.items
+        flight.items += items
         error: BaseException | None = None
         try:
-            await self.consumer.consume(batch)
+            await consumer.consume(batch)
             missed = 0
         except Partial as partial:
             missed, error = min(partial.rejected, batch.items), partial
+            raise
+        except asyncio.CancelledError as cancelled:
+            error = cancelled
+            if flight.is_over and task is not None:
+                task.uncancel()
+                error = Retryable("its component was shut down before it answered")
+                raise error from None
             raise
         except BaseException as other:
             error = other
             raise
         finally:
-            self.in_flight -= 1
-            self.in_flight_items -= batch.items
-            self.items += batch.items - missed
+            flight.tasks.discard(task)
+            flight.items -= items
+            if flight.landed is not None and not flight.tasks:
+                flight.landed.set()
+            self.items += items - missed
             self.refused_items += missed
-            if missed < batch.items:
-                self.size_bytes += batch.size_bytes
+            if missed < items:
+                self.size_bytes += len(batch.payload)
+            if count is not None:
+                count(batch, missed, error)
+
+    async def _until_resumed(self, batch: Batch) -> None:
+        try:
+            while self._paused is not None:
+                await self._paused.wait()
+        except BaseException as error:
+            self.refused_items += batch.items
             if self.count is not None:
-                self.count(batch, missed, error)
-            if self._idle is not None and not self.in_flight:
-                self._idle.set()
+                self.count(batch, batch.items, error)
+            raise
+
+    @property
+    def in_flight(self) -> int:
+        """Batches that were handed to the consumer and are not answered."""
+        return len(self._flight.tasks)
+
+    @property
+    def in_flight_items(self) -> int:
+        """Their items."""
+        return self._flight.items
 
     @property
     def is_paused(self) -> bool:
@@ -85,25 +113,50 @@ class Port:
         if self._paused is None:
             self._paused = asyncio.Event()
 
-    def resume(self, consumer: Consumer) -> None:
-        """Hand on to this consumer from now on, beginning with those who were held."""
-        self.consumer = consumer
+    def resume(self, consumer: Consumer | None = None) -> None:
+        """Hand on to this consumer from now on, else to the one there is, beginning with those who were held."""
+        self.consumer = consumer or self.consumer
         if self._paused is not None:
             self._paused.set()
             self._paused = None
 
     def close(self) -> None:
         """Refuse whoever comes from now on, and who was held."""
-        self.resume(_Closed())
+        self.resume(CLOSED)
 
     async def idle(self) -> None:
         """Return when everybody who was let through is answered."""
-        while self.in_flight:
-            self._idle = asyncio.Event()
-            try:
-                await self._idle.wait()
-            finally:
-                self._idle = None
+        while self._flight.tasks:
+            self._flight.landed = self._flight.landed or asyncio.Event()
+            await self._flight.landed.wait()
+            self._flight.landed = None
+
+    def abandon(self) -> int:
+        """Tell everybody who was let through and is not answered to come again; gives the number of their items.
+
+        For a consumer that will not answer any more.
+        """
+        flight, self._flight = self._flight, _Flight()
+        flight.is_over = True
+        for task in flight.tasks:
+            if task is not None:
+                task.cancel()
+        return flight.items
+
+
+class _Flight:
+    """What was handed to a consumer and is not answered."""
+
+    __slots__ = ("is_over", "items", "landed", "loop", "tasks")
+
+    def __init__(self) -> None:
+        self.tasks: set[asyncio.Task[object] | None] = set()
+        """Of the callers; each hands over one batch at a time."""
+        self.items = 0
+        self.is_over = False
+        """Nobody waits for the consumer any more."""
+        self.landed: asyncio.Event | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
 
 
 class _Closed:
@@ -111,3 +164,14 @@ class _Closed:
 
     async def consume(self, batch: Batch) -> None:
         raise Retryable("shutting down")
+
+
+class _Nobody:
+    """Where nothing is wanted any more."""
+
+    async def consume(self, batch: Batch) -> None:
+        pass
+
+
+CLOSED: Consumer = _Closed()
+NOBODY: Consumer = _Nobody()

@@ -19,7 +19,7 @@ from airis.config import ConfigError, Configuration, Sources, load_configuration
 from airis.service.admin import Admin
 from airis.service.admin_client import socket_path
 from airis.service.changes import Change
-from airis.service.graph import Failures, Graph, ReloadFailed
+from airis.service.graph import Failures, Graph, NothingStarts, ReloadFailed
 from airis.service.instance import Claim, InUse
 from airis.service.logs import configure_logs
 from airis.service.own_metrics import OwnMetrics
@@ -28,6 +28,11 @@ from airis.service.watch import Watch
 T = TypeVar("T")
 
 DRAIN_DEADLINE_S = 30.0
+CLEAN_UP_S = 5.0
+"""What a start that came to nothing may take to close what it had opened."""
+
+REFUSALS = (ConfigError, OSError, StartError, ReloadFailed, NothingStarts)
+"""Why a reload is not done; the last one of these ends the service."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -114,13 +119,15 @@ class Service:
         except InUse as error:
             raise StartError(str(error), "--data-dir") from error
         self.started_unix_s = time.time()
-        try:
-            await self._own_metrics.start()
-            await self.graph.start(self)
-            await self._admin_server.start()
-        except BaseException:
-            await self._close()
-            raise
+        async with self._reload_lock:  # the admin extension listens before the pipelines are there
+            try:
+                await self._own_metrics.start()
+                await self.graph.start(self)
+                await self._admin_server.start()
+            except BaseException:
+                await self.graph.shutdown(CLEAN_UP_S)
+                await self._close()
+                raise
 
     async def reload(self, *, dry_run: bool = False) -> Reloaded:
         """Read the configuration again and change what is different, or with `dry_run` only say what that is.
@@ -137,15 +144,18 @@ class Service:
             self._reloading = asyncio.current_task()
             try:
                 done = await self._reload(dry_run)
-            except (ConfigError, OSError, StartError, ReloadFailed) as error:
+            except Exception as error:
                 if not dry_run:
                     _log_refused(error)
-                raise
+                if isinstance(error, REFUSALS):
+                    raise
+                raise StartError(f"{type(error).__name__}: {error}") from error
+            finally:
+                self._reloading = None
         if not dry_run:
             if done.configuration.warnings:
                 log.warning("configuration warnings", warnings=list(map(str, done.configuration.warnings)))
-            for component, failure in done.failures:
-                log.error("component did not shut down", component=str(component), error=str(failure))
+            _log_failures(done.failures)
             log.info("reloaded", changes=[f"{change.sign} {change.what}" for change in done.changes])
         return done
 
@@ -155,31 +165,33 @@ class Service:
         if dry_run:
             return Reloaded(configuration, changes, [])
         old = self.configuration
+        await self._exchange_telemetry(old, configuration)
         self.configuration = configuration  # what starts may ask for its extensions
         try:
-            await self._exchange_telemetry(old, configuration)
             failures = await self.graph.reload(configuration, self, DRAIN_DEADLINE_S)
-        except (StartError, ReloadFailed):
+        except BaseException as error:
             self.configuration = old
             await self._exchange_telemetry(configuration, old)
+            self._announce_again()
+            if isinstance(error, NothingStarts):
+                self.fail("reload", error)
             raise
-        except ExceptionGroup as error:
-            self.fail("reload", error)
-            raise StartError(str(error)) from error
-        self._announce()
+        self._announce_again()
         return Reloaded(configuration, changes, failures)
 
     async def _exchange_telemetry(self, old: Configuration, new: Configuration) -> None:
         """Raises StartError with the old one at work again."""
-        if old.telemetry == new.telemetry:
+        before, after = old.telemetry, new.telemetry
+        if (before.logs, before.resource) != (after.logs, after.resource):
+            configure_logs(after.logs, after.resource)
+        if (before.metrics, before.resource) == (after.metrics, after.resource):
             return
-        configure_logs(new.telemetry.logs, new.telemetry.resource)
         running, self._own_metrics = self._own_metrics, self._own_metrics_of(new)
         await running.shutdown()
         try:
             await self._own_metrics.start()
         except StartError:
-            configure_logs(old.telemetry.logs, old.telemetry.resource)
+            configure_logs(before.logs, before.resource)
             self._own_metrics = self._own_metrics_of(old)
             await self._own_metrics.start()
             raise
@@ -188,27 +200,18 @@ class Service:
         return OwnMetrics(configuration.telemetry.metrics, self.metrics, configuration.telemetry.resource)
 
     async def shutdown(self, deadline_s: float = DRAIN_DEADLINE_S) -> bool:
-        """Drain and close; False if something failed to, or the deadline passed first (which is logged)."""
-        failures: Failures = []
+        """Drain and close, in about so many seconds; False if something did not, which is logged."""
         self._stopping.set()
         try:
-            async with asyncio.timeout(deadline_s):
-                if self._reloading is not None:
-                    self._reloading.cancel()
-                    await asyncio.wait({self._reloading})
-                failures = await self.graph.shutdown()
-        except TimeoutError:
-            log.error(
-                "not drained in time",
-                components=[str(place) for place in self.graph.stopping],
-                deadline_s=deadline_s,
-                undrained_items=dict(self.graph.undrained()),
-            )
-            return False
+            if self._reloading is not None:
+                # It has somewhere to put what processors hold, if it may end.
+                await asyncio.wait({self._reloading}, timeout=deadline_s / 2)
+                self._reloading.cancel()
+                await asyncio.wait({self._reloading}, timeout=1)
+            failures = await self.graph.shutdown(deadline_s)
         finally:
             await self._close()
-        for component, error in failures:
-            log.error("component did not shut down", component=str(component), error=str(error))
+        _log_failures(failures)
         return not failures
 
     async def _close(self) -> None:
@@ -237,6 +240,12 @@ class Service:
             self._admin_server.address,
         )
 
+    def _announce_again(self) -> None:
+        try:
+            self._announce()
+        except OSError as error:
+            log.error("other commands do not know what has changed", error=str(error))
+
     async def run(self, on_ready: Callable[[], None] = lambda: None) -> bool:
         """Start, serve until SIGINT, SIGTERM or a failure, drain; False if it did not end well.
 
@@ -247,10 +256,14 @@ class Service:
             cut = asyncio.create_task(second_signal.wait())
             try:
                 if await self._start_unless_stopped(cut):
-                    self._announce()
-                    log.info("ready")
-                    on_ready()
-                    await self._serve()
+                    try:
+                        self._announce()
+                        log.info("ready")
+                        on_ready()
+                        await self._serve()
+                    except BaseException:
+                        await self.shutdown()
+                        raise
                 log.info("shutting down")
                 drain = asyncio.create_task(self.shutdown())
                 await asyncio.wait({drain, cut}, return_when=asyncio.FIRST_COMPLETED)
@@ -280,7 +293,7 @@ class Service:
     async def _reload_when_wanted(self) -> None:
         while await self._reload_wanted.wait():
             self._reload_wanted.clear()
-            with suppress(ConfigError, OSError, StartError, ReloadFailed):  # they are logged
+            with suppress(*REFUSALS):  # they are logged
                 await self.reload()
 
     async def _start_unless_stopped(self, cut: asyncio.Task[Any]) -> bool:
@@ -293,7 +306,7 @@ class Service:
             starting.result()
             return True
         starting.cancel()
-        await asyncio.wait({starting, cut}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({starting, cut}, timeout=DRAIN_DEADLINE_S, return_when=asyncio.FIRST_COMPLETED)
         if starting.done() and not starting.cancelled():
             starting.exception()  # what fails now is of no use to anybody
         return False
@@ -301,7 +314,16 @@ class Service:
 
 def _log_refused(error: Exception) -> None:
     errors = error.problems if isinstance(error, ConfigError) else [error]
-    log.error("not reloaded, the old configuration goes on", errors=list(map(str, errors)))
+    log.error(
+        "not reloaded, the old configuration goes on",
+        errors=list(map(str, errors)),
+        exc_info=None if isinstance(error, REFUSALS) else error,
+    )
+
+
+def _log_failures(failures: Failures) -> None:
+    for place, error in failures:
+        log.error("component did not shut down", component=str(place), error=str(error))
 
 
 def _allow_many_connections() -> None:

@@ -32,7 +32,8 @@ def reload(
         typer.echo(printable(f"airis does not answer: {error}"), err=True)
         raise typer.Exit(1) from None
     if status != 200:
-        typer.echo("\n".join(map(printable, told["report"].splitlines())), err=True)
+        report = told.get("report") or told["error"]["message"]
+        typer.echo("\n".join(map(printable, report.splitlines())), err=True)
         raise typer.Exit(2 if status == 400 else 1)
     _explain(told, dry_run)
 

@@ -1,7 +1,7 @@
 """Components that note what is done to them, and configurations made of them."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -183,3 +183,8 @@ async def settled() -> None:
     """Let everything run that can."""
     for _ in range(20):
         await asyncio.sleep(0)
+
+
+def named(*branches: Any) -> Mapping[Hashable, Any]:
+    """The branches of a fan-out, by number."""
+    return dict(enumerate(branches))

@@ -10,6 +10,8 @@ from airis.component.testing import ManualClock, Sink
 from airis.data import Batch, Origin, Signal
 from airis.service.fan_out import MOST_REMEMBERED, REMEMBER_S, RETRY_S, FanOut
 
+from .fakes import named
+
 
 def batch(items: int = 3, payload: bytes = b"xyz") -> Batch:
     return Batch(Signal.TRACES, payload, items, Origin(receiver="in", transport="grpc"))
@@ -18,7 +20,7 @@ def batch(items: int = 3, payload: bytes = b"xyz") -> Batch:
 async def test_a_slow_branch_does_not_hold_up_another() -> None:
     slow, quick = Sink(), Sink()
     slow.gate.clear()
-    handed_over = asyncio.create_task(FanOut([slow, quick]).consume(batch()))
+    handed_over = asyncio.create_task(FanOut(named(slow, quick)).consume(batch()))
 
     await quick.until(items=3)
 
@@ -38,6 +40,7 @@ async def test_a_slow_branch_does_not_hold_up_another() -> None:
         ([Partial(1, "x"), Permanent("p")], Permanent),
         ([Partial(1, "x"), None], Partial),
         ([RuntimeError("bug"), Permanent("p")], RuntimeError),
+        ([RuntimeError("bug"), Retryable("r")], Retryable),
     ],
 )
 async def test_the_sender_is_told_the_worst(errors: list[Exception | None], expected: type[Exception]) -> None:
@@ -46,7 +49,7 @@ async def test_the_sender_is_told_the_worst(errors: list[Exception | None], expe
     for sink, error in zip(sinks, errors, strict=True):
         sink.error = error
 
-    handed_over = asyncio.create_task(FanOut(sinks, None, clock, clock.sleep).consume(batch()))
+    handed_over = asyncio.create_task(FanOut(named(*sinks), None, clock, clock.sleep).consume(batch()))
 
     with pytest.raises(expected):
         await finished(handed_over, clock)
@@ -57,7 +60,7 @@ async def test_the_longest_delay_is_asked_of_the_sender() -> None:
     sinks[0].error, sinks[1].error = Retryable("a", retry_after=1), Retryable("b", retry_after=3)
 
     with pytest.raises(Retryable) as told:
-        await FanOut(sinks).consume(batch())
+        await FanOut(named(*sinks)).consume(batch())
 
     assert told.value.retry_after == 3
 
@@ -66,7 +69,7 @@ async def test_a_branch_that_refuses_for_a_while_does_not_repeat_the_data_of_ano
     clock = ManualClock()
     good, bad = Sink(), Sink()
     bad.error = Retryable("busy")
-    handed_over = asyncio.create_task(FanOut([good, bad], None, clock, clock.sleep).consume(batch()))
+    handed_over = asyncio.create_task(FanOut(named(good, bad), None, clock, clock.sleep).consume(batch()))
     await clock.advance(0.2)
     bad.error = None
 
@@ -79,7 +82,7 @@ async def test_the_delay_that_a_branch_asks_for_is_kept() -> None:
     clock = ManualClock()
     good, bad = Sink(), Sink()
     bad.error = Retryable("busy", retry_after=2)
-    handed_over = asyncio.create_task(FanOut([good, bad], None, clock, clock.sleep).consume(batch()))
+    handed_over = asyncio.create_task(FanOut(named(good, bad), None, clock, clock.sleep).consume(batch()))
     await clock.advance(1.9)
     bad.error = None
     await clock.advance(0)
@@ -93,7 +96,7 @@ async def test_what_is_sent_again_goes_to_the_branch_that_misses_it() -> None:
     clock = ManualClock()
     good, bad = Sink(), Sink()
     torn = Counter()
-    fan_out = FanOut([good, bad], torn, clock, clock.sleep)
+    fan_out = FanOut(named(good, bad), torn, clock, clock.sleep)
     bad.error = Retryable("busy")
     with pytest.raises(Retryable):
         await finished(asyncio.create_task(fan_out.consume(batch())), clock)
@@ -108,7 +111,7 @@ async def test_what_is_sent_again_goes_to_the_branch_that_misses_it() -> None:
 async def test_a_caller_who_leaves_and_comes_again_repeats_nothing() -> None:
     good, slow = Sink(), Sink()
     slow.gate.clear()
-    fan_out = FanOut([good, slow])
+    fan_out = FanOut(named(good, slow))
     first = asyncio.create_task(fan_out.consume(batch()))
     await good.until(items=3)
     await slow.until(waiting=1)
@@ -125,7 +128,7 @@ async def test_an_outcome_that_was_final_is_told_again() -> None:
     clock = ManualClock()
     refusing, busy = Sink(), Sink()
     refusing.error, busy.error = Permanent("too old"), Retryable("busy")
-    fan_out = FanOut([refusing, busy], None, clock, clock.sleep)
+    fan_out = FanOut(named(refusing, busy), None, clock, clock.sleep)
     with pytest.raises(Retryable):
         await finished(asyncio.create_task(fan_out.consume(batch())), clock)
     refusing.error = busy.error = None
@@ -139,7 +142,7 @@ async def test_an_outcome_that_was_final_is_told_again() -> None:
 async def test_other_bytes_of_the_same_sender_are_other_data() -> None:
     clock = ManualClock()
     good, bad = Sink(), Sink()
-    fan_out = FanOut([good, bad], None, clock, clock.sleep)
+    fan_out = FanOut(named(good, bad), None, clock, clock.sleep)
     bad.error = Retryable("busy")
     with pytest.raises(Retryable):
         await finished(asyncio.create_task(fan_out.consume(batch())), clock)
@@ -153,7 +156,7 @@ async def test_other_bytes_of_the_same_sender_are_other_data() -> None:
 async def test_the_memory_has_an_end() -> None:
     clock = ManualClock()
     good, bad = Sink(), Sink()
-    fan_out = FanOut([good, bad], None, clock, clock.sleep)
+    fan_out = FanOut(named(good, bad), None, clock, clock.sleep)
     bad.error = Retryable("busy", retry_after=RETRY_S + 1)
     for number in range(MOST_REMEMBERED + 1):
         with pytest.raises(Retryable):

@@ -31,7 +31,7 @@ async def test_starts_consumers_before_producers_and_shuts_down_the_other_way(
     graph = Graph(configuration({"traces": ("in", "through/a through/b", "out")}, {"aid": []}), Metrics())
 
     await graph.start(FakeHost(tmp_path))
-    await graph.shutdown()
+    await graph.shutdown(1)
 
     assert events == [
         *("start aid", "start out", "start through/b", "start through/a", "start in", "ready aid"),
@@ -76,7 +76,7 @@ async def test_one_component_that_cannot_shut_down_does_not_keep_the_others(even
     graph = Graph(configuration({"traces": ("in", "", "out")}, options={"in": {"fails": "shutdown"}}), Metrics())
     await graph.start(FakeHost(tmp_path))
 
-    errors = await graph.shutdown()
+    errors = await graph.shutdown(1)
 
     assert [str(place) for place, _ in errors] == ["receivers::in"]
     assert events[-1] == "shutdown out"
@@ -144,7 +144,7 @@ async def test_a_connector_starts_before_what_feeds_it_and_after_what_it_feeds(
     graph = Graph(configuration(pipelines), Metrics())
 
     await graph.start(FakeHost(tmp_path))
-    await graph.shutdown()
+    await graph.shutdown(1)
 
     assert events == [
         *("start out", "start through/b", "start pass", "start through/a", "start in"),

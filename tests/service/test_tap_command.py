@@ -272,6 +272,14 @@ def test_what_is_no_condition_is_told(text: str, said: str) -> None:
     assert said in str(wrong.value)
 
 
+def test_a_pattern_that_comes_to_an_end_leaves_no_timer_behind() -> None:
+    sent = payload(Signal.LOGS)
+
+    fitting([Condition.parse("body=~x")], Signal.LOGS, sent, otlp.parse(Signal.LOGS, sent), {0, 1})
+
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
 def test_a_pattern_that_does_not_come_to_an_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(where, "PATTERN_S", 0.05)
     record = {"body": {"stringValue": f"{'a' * 60}!"}}
@@ -491,5 +499,9 @@ def test_who_does_not_read_on_is_told_what_was_missed_and_data_passes(airis: Air
     code, shown, said = tap.end()
 
     assert (code, len(shown.splitlines())) == (0, 400)
-    last = said.splitlines()[-1]
-    assert re.fullmatch(r"Not seen so far: \d+ batch(es)? \(\d+ items\), which passed faster than .*", last)
+    last = re.fullmatch(
+        r"Not seen so far: (\d+) batches \((\d+) items\), which passed faster than .*", said.splitlines()[-1]
+    )
+    assert last
+    assert int(last[2]) == 40 * int(last[1])
+    assert int(last[1]) >= 5, "16 MB passed, and half of that is kept"

@@ -12,6 +12,7 @@ import subprocess
 import termios
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -115,10 +116,12 @@ def test_who_looks_is_told_of() -> None:
 def test_every_row_can_be_reached_in_any_window(height: int) -> None:
     everything = {line.plain for line in page(rated(), 100).lines}
     seen: set[str] = set()
-    for skip in range(40):
+    whole = len(page(rated(), 100, height, note="q").lines)
+    for skip in range(-1, 40):
         shown = page(rated(), 100, height, skip, note="q")
         assert len(shown.lines) <= max(height, 8)
-        assert shown.skipped <= skip
+        assert len(shown.lines) == whole
+        assert 0 <= shown.skipped <= max(skip, 0)
         seen |= {line.plain for line in shown.lines}
 
     missing = everything - seen
@@ -244,16 +247,16 @@ def test_an_interval_is_a_time(tmp_path: Path, interval: str) -> None:
 class Terminal:
     """``airis top`` in a window."""
 
-    def __init__(self, airis: Airis, columns: int = 80, rows: int = 24) -> None:
+    def __init__(self, airis: Airis, interval: str = "50ms") -> None:
         self.screen = b""
         environment = {**airis.environment, "TERM": "xterm-256color"}
-        command = [str(AIRIS), "top", "--interval", "50ms", "--data-dir", str(airis.data_dir)]
+        command = [str(AIRIS), "top", "--interval", interval, "--data-dir", str(airis.data_dir)]
         self.pid, self.window = pty.fork()
         if not self.pid:
             for name in ("COLUMNS", "LINES"):
                 environment.pop(name, None)
             os.execve(command[0], command, environment)
-        self.resize(columns, rows)
+        self.resize(80, 24)
 
     def resize(self, columns: int, rows: int) -> None:
         fcntl.ioctl(self.window, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
@@ -292,13 +295,16 @@ class Terminal:
 
 @pytest.fixture
 def terminal(airis: Airis) -> Iterator[Terminal]:
-    terminal = Terminal(airis)
+    with ending(Terminal(airis)) as terminal:
+        yield terminal
+
+
+@contextmanager
+def ending(terminal: Terminal) -> Iterator[Terminal]:
     yield terminal
-    try:
+    with suppress(ProcessLookupError, ChildProcessError):
         os.kill(terminal.pid, signal.SIGKILL)
         os.waitpid(terminal.pid, 0)
-    except (ProcessLookupError, ChildProcessError):
-        pass
 
 
 def test_the_table_goes_on_in_its_place_until_q(airis: Airis, terminal: Terminal) -> None:
@@ -323,16 +329,17 @@ def test_a_signal_ends_it_too(terminal: Terminal, number: int) -> None:
     assert b"\x1b[?1049l" in written
 
 
-def test_the_window_can_change_its_size(terminal: Terminal) -> None:
-    assert " in  " in terminal.until("q quits")
+def test_the_window_can_change_its_size_between_two_looks(airis: Airis) -> None:
+    with ending(Terminal(airis, interval="1h")) as terminal:
+        assert " in  " in terminal.until("q quits")
 
-    terminal.resize(60, 10)
-    terminal.until("more: up, down")
-    assert "exporters" not in terminal.until("more: up, down")
-    terminal.type(b"\x1b[B\x1b[Bj")
-    terminal.until("exporters")
-    terminal.type(b"kkkkk")
-    terminal.until("receivers")
+        terminal.resize(60, 10)
+        assert "exporters" not in terminal.until("more: up, down")
+
+        terminal.type(b"\x1b[B\x1b[B" + b"j" * 50)
+        terminal.until("exporters")
+        terminal.type(b"kkkkk")
+        terminal.until("receivers")
 
 
 def test_it_waits_for_an_airis_that_is_away(airis: Airis, terminal: Terminal) -> None:

@@ -1,0 +1,39 @@
+"""Headers in a configuration: how they are written, and what can be one."""
+
+import re
+from typing import Annotated, Any, cast
+
+from pydantic import AfterValidator, BeforeValidator
+
+from airis.component.config import Secret
+
+HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+def from_pairs(headers: Any) -> Any:
+    """A map, also where it is written as the Collector's list of ``{name, value}``."""
+    if not isinstance(headers, list):
+        return headers
+    found: dict[str, str] = {}
+    for pair in cast("list[Any]", headers):
+        if not isinstance(pair, dict) or cast("dict[str, Any]", pair).keys() != {"name", "value"}:
+            raise ValueError("each header of a list has name and value")
+        name, value = (str(text) for text in cast("dict[str, Any]", pair).values())
+        if name in found:
+            raise ValueError(f'"{name}" is there twice')
+        found[name] = value
+    return found
+
+
+def _of_one_line(headers: dict[str, Secret]) -> dict[str, Secret]:
+    """Refuse what would not stay one header; a value is not repeated, since it may be a credential."""
+    for name, value in headers.items():
+        if not HEADER_NAME.fullmatch(name):
+            raise ValueError(f'"{name}" is not the name of a header')
+        if not value.get_secret_value().isprintable():
+            raise ValueError(f'the value of "{name}" has a line end or another control character')
+    return headers
+
+
+SecretHeaders = Annotated[dict[str, Secret], BeforeValidator(from_pairs), AfterValidator(_of_one_line)]
+"""Headers that a client sends: their values print masked."""
