@@ -1,0 +1,203 @@
+"""OTLP over HTTP to a Collector, another airis, or a vendor: the bytes go out as they came in, or as JSON."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from email.utils import parsedate_to_datetime
+from functools import partial
+from typing import Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator, model_validator
+
+from airis.component import Duration, Exporter, Host, Partial, Permanent, Retryable, Telemetry, exporter
+from airis.component.compression import compress_aside
+from airis.component.http_client import Answer, HttpClient, HttpClientConfig
+from airis.component.occasional import Occasional
+from airis.component.retry import RetryConfig
+from airis.component.sending import Sending, SendingQueueConfig
+from airis.component.words import quoted
+from airis.data import Batch, Signal, kernels
+from airis.proto.otlp_answers import MAX_RETRY_AFTER_S, UnreadableAnswer, partial_success, status_message
+
+RETRYABLE = frozenset({429, 502, 503, 504})
+"""docs/specification.md, "Failures"."""
+PROTOBUF, JSON = "application/x-protobuf", "application/json"
+
+
+class OtlpHttpConfig(HttpClientConfig):
+    """Where telemetry is sent over HTTP."""
+
+    endpoint: str = Field(default="", description="http:// or https:// URL, to which /v1/traces and so on is added.")
+    traces_endpoint: str = Field(default="", description="Whole URL for traces, instead of endpoint.")
+    metrics_endpoint: str = Field(default="", description="Whole URL for metrics, instead of endpoint.")
+    logs_endpoint: str = Field(default="", description="Whole URL for logs, instead of endpoint.")
+    profiles_endpoint: str = Field(default="", description="Without effect: airis has no profiles yet.")
+    encoding: Literal["proto", "json"] = Field(
+        default="proto", description="proto sends what came in as it is; json takes much more time."
+    )
+    compression: Literal["", "none", "gzip", "zlib", "deflate", "snappy", "x-snappy-framed", "zstd", "lz4"] = Field(
+        default="gzip", description="Content-Encoding of requests. zstd is smaller than gzip and takes less time."
+    )
+    timeout: Duration = Field(default=30.0, ge=0, description="Longest time of an attempt; 0: without a limit.")
+    write_buffer_size: int = Field(default=524_288, ge=0, description="Has no effect here, in bytes.")
+    retry_on_failure: RetryConfig = Field(
+        default=RetryConfig(), description="Sending again what was refused for now, or got no answer."
+    )
+    sending_queue: SendingQueueConfig = Field(
+        default=SendingQueueConfig(),
+        description="How many requests are sent at once. There is no queue yet: senders are held until their data is "
+        "delivered.",
+    )
+
+    @field_validator("endpoint", "traces_endpoint", "metrics_endpoint", "logs_endpoint", "profiles_endpoint")
+    @classmethod
+    def _is_url(cls, endpoint: str) -> str:
+        if not endpoint:
+            return endpoint
+        if "://" not in endpoint:
+            raise ValueError(f'"{endpoint}" has no scheme; write "http://{endpoint}" or "https://{endpoint}"')
+        url = urlsplit(endpoint)
+        if url.scheme not in ("http", "https") or not url.hostname:
+            raise ValueError("not an http:// or https:// URL of a server")
+        if url.port == 0:
+            raise ValueError("0 is no port to send to")
+        return endpoint
+
+    @model_validator(mode="after")
+    def _sends_somewhere(self) -> Self:
+        if not any(self.url(signal) for signal in (Signal.TRACES, Signal.METRICS, Signal.LOGS)):
+            raise ValueError('needs an endpoint; write endpoint: "http://localhost:4318", or one for each signal')
+        return self
+
+    def url(self, signal: Signal) -> str:
+        """Where a signal is sent; empty where nothing was said of it."""
+        own = {
+            Signal.TRACES: self.traces_endpoint,
+            Signal.METRICS: self.metrics_endpoint,
+            Signal.LOGS: self.logs_endpoint,
+        }
+        return own[signal] or (self.endpoint and f"{self.endpoint.removesuffix('/')}/v1/{signal}")
+
+
+@exporter("otlp_http", traces="alpha", metrics="alpha", logs="alpha")
+class OtlpHttpExporter(Exporter[OtlpHttpConfig]):
+    """Send telemetry over OTLP/HTTP, as protobuf or JSON.
+
+    A sender is held until the server acknowledged its data, through all retries. A server that is away is no
+    error at the start.
+    """
+
+    def __init__(
+        self,
+        config: OtlpHttpConfig,
+        telemetry: Telemetry,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        rng: Callable[[], float] = random.random,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`rng` gives the share of a retry's random part, from 0 to 1; `wall_clock` seconds since 1970."""
+        super().__init__(config, telemetry)
+        self.sending = Sending(config.sending_queue, config.retry_on_failure, telemetry, clock, sleep, rng)
+        self._client = HttpClient(config)
+        self._wall_clock = wall_clock
+        self._warned = Occasional(clock)
+        self._headers = {"Content-Type": JSON if config.encoding == "json" else PROTOBUF}
+        if config.is_compressed:
+            self._headers["Content-Encoding"] = config.compression
+
+    async def start(self, host: Host) -> None:
+        """Read certificates and be ready to connect; raises StartError that names the option at fault."""
+        await self._client.open()
+        self.sending.open()
+
+    async def shutdown(self) -> None:
+        """Wait for the attempts under way, and close the connections."""
+        try:
+            await self.sending.close()
+        finally:
+            await self._client.close()
+
+    async def consume(self, batch: Batch) -> None:
+        """Return when the server acknowledged the batch."""
+        if not self.config.url(batch.signal):
+            raise Permanent(f"there is nowhere to send {batch.signal}; write {batch.signal}_endpoint, or endpoint")
+        async with self.sending.turn(batch.signal):
+            body = await self._body(batch)
+            await self.sending.retry(partial(self._attempt, batch, body))
+
+    async def _body(self, batch: Batch) -> bytes:
+        body = batch.payload
+        if self.config.encoding == "json":
+            try:
+                body = await asyncio.to_thread(kernels.to_json, batch.signal, body)
+            except kernels.MalformedPayload as error:
+                raise Permanent(str(error)) from error
+        if self.config.is_compressed:
+            return await compress_aside(self.config.compression, body, self.config.compression_params.level)
+        return body
+
+    async def _attempt(self, batch: Batch, body: bytes) -> None:
+        import aiohttp
+
+        try:
+            answer = await self._client.post(self.config.url(batch.signal), body, self._headers)
+        except aiohttp.ClientResponseError as error:
+            raise Retryable("it does not speak HTTP/1, as port 4317 does not; use otlp_grpc, or port 4318") from error
+        except TimeoutError as error:
+            raise Retryable("no answer in time") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise Retryable(f"no answer: {quoted(str(error) or type(error).__name__)}") from error
+        if 200 <= answer.status < 300:
+            self._read(batch, answer)
+        else:
+            raise self._outcome(answer)
+
+    def _read(self, batch: Batch, answer: Answer) -> None:
+        # Like the Collector: an answer of another type says nothing, one that cannot be read is no acknowledgement.
+        if answer.content_type not in (PROTOBUF, JSON):
+            return
+        try:
+            if not answer.is_whole:
+                raise UnreadableAnswer("too long for an OTLP response")
+            rejected, message = partial_success(batch.signal, answer.body, is_json=answer.content_type == JSON)
+        except UnreadableAnswer as error:
+            raise Permanent(f"the server's answer cannot be read: {quoted(str(error))}") from error
+        if rejected:
+            raise Partial(min(rejected, batch.items), f"the server rejected {rejected} items: {quoted(message)}")
+        if message and self._warned.due():
+            self.telemetry.log.warning("the server took it with a warning", message=quoted(message))
+
+    def _outcome(self, answer: Answer) -> Retryable | Permanent:
+        """What a caller is to do about an answer that is no success."""
+        if 300 <= answer.status < 400:
+            to = quoted(answer.headers.get("Location", "another address"))
+            return Permanent(f"{answer.status}: redirects are not followed; write its address as the endpoint: {to}")
+        reason = f"{answer.status} {quoted(answer.reason)}: {_words(answer)}".rstrip(": ")
+        if answer.status in RETRYABLE:
+            return Retryable(reason, retry_after_s(answer.headers.get("Retry-After", ""), self._wall_clock()))
+        return Permanent(reason)
+
+
+def _words(answer: Answer) -> str:
+    """The message of the google.rpc.Status that a body should be, else the beginning of whatever it is."""
+    try:
+        if answer.content_type in (PROTOBUF, JSON):
+            return quoted(status_message(answer.body, is_json=answer.content_type == JSON))
+    except UnreadableAnswer:
+        pass
+    return quoted(answer.body)
+
+
+def retry_after_s(header: str, now_unix_s: float) -> float | None:
+    """Seconds that a Retry-After header asks to wait, as a number or a date; None where it says neither."""
+    header = header.strip()
+    if header.isascii() and header.isdigit():
+        return min(float(header[:20]), MAX_RETRY_AFTER_S)
+    try:
+        delay = parsedate_to_datetime(header).timestamp() - now_unix_s
+    except (ValueError, OverflowError):
+        return None
+    return min(max(0.0, delay), MAX_RETRY_AFTER_S)
