@@ -46,6 +46,9 @@ service:
     traces: {{receivers: [otlp], processors: [{processors}], exporters: [{exporter}]}}
 """
 
+ACCEPTED = ("otelcol_receiver_accepted_spans{", "otelcol_receiver_accepted_spans_total{")
+"""Counters of airis, and of Collectors that add the suffix."""
+
 
 @dataclass(frozen=True)
 class Load:
@@ -152,7 +155,7 @@ class System:
             return None
         with urllib.request.urlopen(f"http://127.0.0.1:{self.ports['metrics']}/metrics", timeout=10) as answer:
             lines = answer.read().decode().splitlines()
-        return int(sum(float(x.rpartition(" ")[2]) for x in lines if x.startswith("otelcol_receiver_accepted_spans_t")))
+        return int(sum(float(x.rpartition(" ")[2]) for x in lines if x.startswith(ACCEPTED)))
 
 
 def wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:

@@ -75,6 +75,8 @@ class Batch:
     """Wall clock at admission, in nanoseconds; of joined batches the earliest."""
     id: bytes = field(default_factory=_unique_id)
     """16 bytes, unique; stays with the data through every retry, so that a store can refuse a repetition."""
+    requests: int = 1
+    """Requests of clients that it was joined from."""
 
     @property
     def size_bytes(self) -> int:
@@ -110,4 +112,5 @@ def join(batches: Iterable[Batch]) -> Batch:
         items=sum(b.items for b in parts),
         origin=first.origin,
         arrived_unix_nano=min(b.arrived_unix_nano for b in parts),
+        requests=sum(b.requests for b in parts),
     )

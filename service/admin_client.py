@@ -73,26 +73,33 @@ class AdminConnection(http.client.HTTPConnection):
     def json(self, method: str, path: str) -> tuple[int, Any]:
         """Status and document of the answer. Raises OSError and http.client.HTTPException."""
         self.request(method, path)
-        answer = self.getresponse()
-        body = answer.read()
-        try:
-            return answer.status, orjson.loads(body)
-        except orjson.JSONDecodeError:
-            raise http.client.HTTPException(f"{answer.status} {answer.reason}, and no JSON") from None
+        return _document(self.getresponse())
 
     def frames(self, path: str) -> Iterator[Frame]:
         """What a tap tells, until its end. Raises Refused, OSError and http.client.HTTPException."""
         self.request("GET", path)
         answer = self.getresponse()
         if answer.status != http.client.OK:
-            error: dict[str, Any] = orjson.loads(answer.read())["error"]
-            raise Refused(answer.status, error["message"], error.get("choices", []))
-        while line := answer.readline():
-            told: dict[str, Any] = orjson.loads(line)
-            yield Frame(told, self._exactly(answer, told.get("size_bytes", 0)))
+            status, told = _document(answer)
+            error: dict[str, Any] = told["error"]
+            raise Refused(status, error["message"], error.get("choices", []))
+        while (line := answer.readline()).endswith(b"\n"):
+            header: dict[str, Any] = orjson.loads(line)
+            yield Frame(header, _exactly(answer, header.get("size_bytes", 0)))
+        if line:
+            raise http.client.IncompleteRead(line)
 
-    def _exactly(self, answer: http.client.HTTPResponse, size: int) -> bytes:
-        payload = answer.read(size) if size else b""
-        if len(payload) < size:
-            raise http.client.IncompleteRead(payload, size - len(payload))
-        return payload
+
+def _document(answer: http.client.HTTPResponse) -> tuple[int, Any]:
+    body = answer.read()
+    try:
+        return answer.status, orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise http.client.HTTPException(f"{answer.status} {answer.reason}, and no JSON") from None
+
+
+def _exactly(answer: http.client.HTTPResponse, size: int) -> bytes:
+    payload = answer.read(size) if size else b""
+    if len(payload) < size:
+        raise http.client.IncompleteRead(payload, size - len(payload))
+    return payload

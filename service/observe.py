@@ -14,6 +14,7 @@ from airis.component import (
     Histogram,
     Kind,
     Partial,
+    Permanent,
     Retryable,
     Status,
     Telemetry,
@@ -42,16 +43,18 @@ def behind_receiver(telemetry: Telemetry) -> Count:
         count_items, count_request = taken(batch.signal, transport)
         count_items(batch.items - missed)
         if error is None:
-            count_request(1)
+            count_request(batch.requests)
         elif isinstance(error, Partial):
             refused[batch.signal].add(missed, transport=transport)
-            count_request(1)
+            count_request(batch.requests)
+        elif isinstance(error, Permanent) and batch.requests > 1:
+            pass  # a receiver that joins hands on each request by itself now
         elif isinstance(error, Exception) and not isinstance(error, ConsumeError):
             failed[batch.signal].add(missed, transport=transport)
-            requests.add(1, transport=transport, outcome="failed")
+            requests.add(batch.requests, transport=transport, outcome="failed")
         else:
             refused[batch.signal].add(missed, transport=transport)
-            requests.add(1, transport=transport, outcome="refused")
+            requests.add(batch.requests, transport=transport, outcome="refused")
 
     return count
 

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -16,6 +16,8 @@ from airis.receivers.otlp.http import OtlpHttp
 
 if TYPE_CHECKING:
     from airis.receivers.otlp.grpc import OtlpGrpc
+    from airis.receivers.otlp.listeners import Listener
+    from airis.receivers.otlp.native import NativeTransport
 
 
 class OtlpGrpcConfig(GrpcServerConfig):
@@ -69,10 +71,36 @@ class OtlpProtocols(Config):
     http: OtlpHttpConfig | None = Field(default=None, description="OTLP over HTTP, protobuf and JSON; absent: off.")
 
 
+class OtlpAdmissionConfig(Config):
+    """How much may be on its way; over the native transport."""
+
+    request_limit_mib: int = Field(
+        default=128,
+        ge=1,
+        lt=2**32,
+        description="Memory for all requests that are read, wait or are held, in MiB; at most one request passes it.",
+    )
+    max_wait: Duration = Field(
+        default=5.0,
+        ge=0,
+        description="How long a request waits for space before it is refused, and told to come again after a second.",
+    )
+
+
 class OtlpConfig(Config):
     """Which protocols to listen for, and where."""
 
     protocols: OtlpProtocols = Field(default=OtlpProtocols(), description="At least one of grpc and http.")
+    transport: Literal["auto", "native", "python"] = Field(
+        default="auto",
+        description="What serves the protocols: native (a thread of Rust, many times cheaper for small requests) or "
+        "python (grpcio and uvicorn); auto: native, but python for a protocol with an option that only python has "
+        "(http::cors, grpc::transport: unix, grpc::keepalive::enforcement_policy, curves and cipher suites that rustls "
+        "does not speak), and where airis was built without Rust.",
+    )
+    admission: OtlpAdmissionConfig = Field(
+        default=OtlpAdmissionConfig(), description="How much may be on its way; the python transport has no such limit."
+    )
 
     @model_validator(mode="after")
     def _at_least_one_protocol(self) -> Self:
@@ -102,30 +130,80 @@ class OtlpReceiver(Receiver[OtlpConfig]):
         self.grace_s = grace_s
         self.http: HttpServer | None = None
         self.grpc: OtlpGrpc | None = None
-        if config.protocols.http:
-            app = OtlpHttp(config.protocols.http, self.admission)
-            self.http = HttpServer(app, config.protocols.http, telemetry, "protocols::http")
+        self.native: NativeTransport | None = None
+        self._endpoints: dict[str, str] = {}
 
     async def start(self, host: Host) -> None:
         """Listen; raises StartError, and then listens nowhere."""
+        self.native = self._native()
         try:
             if self.config.protocols.grpc:
-                from airis.receivers.otlp.grpc import OtlpGrpc  # grpcio and its services take 0.1 s to import
-
-                self.grpc = OtlpGrpc(self.config.protocols.grpc, self.admission, self.telemetry)
-                await self.grpc.start()
-            if self.http:
-                await self.http.start()
+                self._endpoints["OTLP gRPC"] = await self._start_grpc(self.config.protocols.grpc)
+            if self.config.protocols.http:
+                self._endpoints["OTLP HTTP"] = await self._start_http(self.config.protocols.http)
         except StartError:
             await self.shutdown()
             raise
 
+    def _native(self) -> "NativeTransport | None":
+        """The native transport, where it is wanted and there; raises StartError."""
+        if self.config.transport == "python":
+            return None
+        try:
+            from airis.receivers.otlp.native import NativeTransport
+
+            limits = self.config.admission
+            limit_bytes = limits.request_limit_mib * 1024 * 1024
+            return NativeTransport(self.admission, self.telemetry, limit_bytes, limits.max_wait)
+        except ImportError as error:
+            if self.config.transport == "native":
+                raise StartError("airis was built without its native part; write python", "transport") from error
+            return None
+
+    async def _start_grpc(self, config: OtlpGrpcConfig) -> str:
+        if self.native:
+            from airis.receivers.otlp.listeners import GrpcListener
+
+            address = await self._listen(self.native, GrpcListener(config, self.admission))
+            if address is not None:
+                return f"unix:{address}" if config.transport == "unix" else address
+        from airis.receivers.otlp.grpc import OtlpGrpc  # grpcio and its services take 0.1 s to import
+
+        self.grpc = OtlpGrpc(config, self.admission, self.telemetry)
+        await self.grpc.start()
+        return self.grpc.address
+
+    async def _start_http(self, config: OtlpHttpConfig) -> str:
+        if self.native:
+            from airis.receivers.otlp.listeners import HttpListener
+
+            address = await self._listen(self.native, HttpListener(config, self.admission))
+            if address is not None:
+                scheme = "https" if config.tls else "http"
+                return f"unix:{address}" if config.transport == "unix" else f"{scheme}://{address}"
+        app = OtlpHttp(config, self.admission)
+        self.http = HttpServer(app, config, self.telemetry, "protocols::http")
+        await self.http.start()
+        return self.http.url
+
+    async def _listen(self, native: "NativeTransport", listener: "Listener") -> str | None:
+        """The address of a native listener; None where the Python transport is to listen instead."""
+        from airis.receivers.otlp.listeners import Unsupported
+
+        try:
+            return await native.listen(listener)
+        except Unsupported as error:
+            if self.config.transport == "native":
+                error.reason += "; write transport: python"
+                raise
+            self.telemetry.log.info(
+                "served by the Python transport", protocol=listener.transport, option=error.option, reason=error.reason
+            )
+            return None
+
     def endpoints(self) -> Mapping[str, str]:
         """The addresses, ports in place of 0."""
-        return {
-            **({"OTLP gRPC": self.grpc.address} if self.grpc else {}),
-            **({"OTLP HTTP": self.http.url} if self.http else {}),
-        }
+        return self._endpoints
 
     async def shutdown(self) -> None:
         """Take nothing new and wait for those held; who is still held after the grace is told to come back."""
@@ -133,6 +211,7 @@ class OtlpReceiver(Receiver[OtlpConfig]):
         try:
             # The servers' own deadline is longer: they cut clients off, a refusal lets them send again at once.
             deadline_s = self.grace_s + FLUSH_S
-            await asyncio.gather(*(server.shutdown(deadline_s) for server in (self.grpc, self.http) if server))
+            servers = (self.native, self.grpc, self.http)
+            await asyncio.gather(*(server.shutdown(deadline_s) for server in servers if server))
         finally:
             refusing.cancel()

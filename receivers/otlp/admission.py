@@ -17,9 +17,7 @@ THREAD_BYTES: Mapping[Encoding, int] = {"protobuf": 1024 * 1024, "json": 64 * 10
 """A request larger than this is checked in a thread, so that the loop stays responsive. JSON takes much longer."""
 LOG_INTERVAL_S = 60.0
 
-# Credentials must not get into queues on disk; what describes one message or one hop says nothing about the
-# data, and would keep batches from being joined.
-_KEPT_BACK = frozenset(
+WITHHELD = frozenset(
     {
         "authorization",
         "proxy-authorization",
@@ -41,13 +39,15 @@ _KEPT_BACK = frozenset(
         "upgrade",
     }
 )
+"""Headers that never go on with the data. Credentials must not get into queues on disk; what describes one message or
+one hop says nothing about the data, and would keep batches from being joined."""
 
 
 def metadata_of(headers: Iterable[tuple[str, str]]) -> Metadata:
     """Request headers by lower-case name, but for credentials and what belongs to the message or the hop."""
     kept: dict[str, tuple[str, ...]] = {}
     for name, value in headers:
-        if name not in _KEPT_BACK:
+        if name not in WITHHELD:
             kept[name] = (*kept.get(name, ()), value)
     return MappingProxyType(kept)
 
@@ -86,14 +86,19 @@ class Admission:
         except kernels.MalformedPayload:
             self.note_unreadable(transport, "malformed")
             raise
-        if repaired:
-            self._note_repaired(repaired)
+        self.note_repaired(repaired)
         if not items:
             return
+        await self.hand_on(self.batch(signal, payload, items, transport, metadata))
+
+    def batch(
+        self, signal: Signal, payload: bytes, items: int, transport: str, metadata: Metadata, requests: int = 1
+    ) -> Batch:
+        """A batch of a checked payload, arrived now."""
         origin = self._origins[transport]
         if metadata is not NO_METADATA:
             origin = replace(origin, metadata=metadata)
-        await self._hand_on(Batch(signal, payload, items, origin, arrived_unix_nano=self._clock()))
+        return Batch(signal, payload, items, origin, arrived_unix_nano=self._clock(), requests=requests)
 
     def refuse_held(self) -> None:
         """Let every caller that is held go with Retryable, and from now on every new one."""
@@ -105,7 +110,8 @@ class Admission:
         """Count a request that never became a batch."""
         self.unreadable.add(1, transport=transport, reason=reason)
 
-    async def _hand_on(self, batch: Batch) -> None:
+    async def hand_on(self, batch: Batch) -> None:
+        """Return when the batch was taken behind; raises Retryable, Permanent or Partial."""
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
         # Asked for the loop, Python 3.11 asks the system for its process id, which costs more than all else here.
@@ -131,7 +137,10 @@ class Admission:
         finally:
             self._held.discard(task)
 
-    def _note_repaired(self, strings: int) -> None:
+    def note_repaired(self, strings: int) -> None:
+        """Count strings whose UTF-8 was repaired."""
+        if not strings:
+            return
         self.repaired.add(strings)
         if self._repaired_log.due():
             self._telemetry.log.warning("invalid UTF-8 was repaired", strings=int(self.repaired.value))

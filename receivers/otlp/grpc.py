@@ -1,37 +1,25 @@
 """OTLP over gRPC: grpcio's asyncio server with handlers that get and give bytes."""
 
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import grpc
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
-from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
-from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 
 from airis.component import ConsumeError, Partial, StartError, Telemetry
-from airis.component.grpc import server_credentials
-from airis.component.http import warn_of_exposure
-from airis.component.listen import address_of, bind, parse_endpoint
+from airis.component.grpc import listen
 from airis.data import NO_METADATA, Signal
 from airis.data.malformed import MalformedPayload
 from airis.receivers.otlp.admission import Admission, metadata_of
+from airis.receivers.otlp.services import SERVICES
 from airis.receivers.otlp.status import refusal, success
 
 if TYPE_CHECKING:
     from airis.receivers.otlp import OtlpGrpcConfig
 
 TRANSPORT = "grpc"
-
-SERVICES = {
-    Signal.TRACES: trace_service_pb2.DESCRIPTOR.services_by_name["TraceService"].full_name,
-    Signal.METRICS: metrics_service_pb2.DESCRIPTOR.services_by_name["MetricsService"].full_name,
-    Signal.LOGS: logs_service_pb2.DESCRIPTOR.services_by_name["LogsService"].full_name,
-}
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -56,7 +44,7 @@ class OtlpGrpc:
         server = grpc.aio.server(options=self.config.channel_arguments())
         await self._add_services(server)
         try:
-            self.address = self._listen(server)
+            self.address = listen(server, self.config, self.telemetry)
         except StartError as error:
             error.option = f"protocols::grpc::{error.option}"
             raise
@@ -72,36 +60,18 @@ class OtlpGrpc:
     async def _add_services(self, server: grpc.aio.Server) -> None:
         served = [SERVICES[signal] for signal in SERVICES if signal in self.admission.downstream]
         for signal, service in SERVICES.items():
-            if service in served:
-                export = grpc.unary_unary_rpc_method_handler(self._export(signal))  # pyright: ignore[reportUnknownVariableType]
-                handler = grpc.method_handlers_generic_handler(service, {"Export": export})  # pyright: ignore[reportUnknownVariableType]
-                server.add_generic_rpc_handlers((handler,))
+            export = grpc.unary_unary_rpc_method_handler(self._export(signal))  # pyright: ignore[reportUnknownVariableType]
+            handler = grpc.method_handlers_generic_handler(service, {"Export": export})  # pyright: ignore[reportUnknownVariableType]
+            server.add_generic_rpc_handlers((handler,))
         for name in (health.OVERALL_HEALTH, *served):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         reflection.enable_server_reflection((*served, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
 
-    def _listen(self, server: grpc.aio.Server) -> str:
-        config = self.config
-        credentials = server_credentials(config.tls, self.telemetry) if config.tls else None
-        # grpcio says no more than that it failed; a socket of our own says why.
-        with bind(config.endpoint, config.transport) as probe:
-            address = address_of(probe)
-        if config.transport == "unix":
-            Path(address).unlink()
-            address = f"unix:{address}"
-        elif parse_endpoint(config.endpoint)[1] == 0:
-            address = f"{address.rpartition(':')[0]}:0"
-        port = 0
-        with suppress(RuntimeError):
-            port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
-        if not port:
-            raise StartError(f'"{config.endpoint}": gRPC cannot listen there', "endpoint")
-        warn_of_exposure(config.endpoint, config.transport, config.tls, self.telemetry)
-        return address if config.transport == "unix" else f"{address.rpartition(':')[0]}:{port}"
-
     def _export(self, signal: Signal) -> Handler:
         async def export(request: bytes, context: Context) -> bytes:
+            if signal not in self.admission.downstream:  # a reload may bring a pipeline, or take it away
+                await context.abort(grpc.StatusCode.UNIMPLEMENTED, f"no pipeline takes {signal} from this receiver")
             metadata = NO_METADATA
             if self.config.include_metadata:
                 pairs = context.invocation_metadata() or ()

@@ -1,6 +1,5 @@
 //! The Python boundary of the kernels.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ptr;
 use std::sync::atomic::AtomicPtr;
@@ -29,6 +28,10 @@ mod _core {
 
     #[pymodule_export]
     use super::{Blocks, SeriesIndex, View, count_items, scan, split, validate};
+
+    #[cfg(unix)]
+    #[pymodule_export]
+    use crate::python_intake::{Asked, Intake, Joined, Reply, Tls};
 
     #[pymodule_init]
     fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -61,7 +64,7 @@ fn malformed(py: Python<'_>, fault: &Malformed) -> PyErr {
     }
 }
 
-fn signal_of(name: &str) -> PyResult<Signal> {
+pub fn signal_of(name: &str) -> PyResult<Signal> {
     Signal::from_name(name).ok_or_else(|| PyValueError::new_err(format!("{name} is not supported")))
 }
 
@@ -191,18 +194,19 @@ impl View {
     }
 }
 
-/// The parts as one Python object, copied once, without the interpreter's lock.
-fn joined<'py>(py: Python<'py>, parts: &[Cow<'_, [u8]>]) -> PyResult<Bound<'py, PyBytes>> {
-    let size: usize = parts.iter().map(|part| part.len()).sum();
+/// The parts as one Python object, copied once; without the interpreter's lock, unless that takes longer than the copy.
+pub fn joined<'py, T: AsRef<[u8]> + Sync>(py: Python<'py>, parts: &[T]) -> PyResult<Bound<'py, PyBytes>> {
+    let size: usize = parts.iter().map(|part| part.as_ref().len()).sum();
+    let is_small = size < 16 * 1024;
     let size = isize::try_from(size)?;
     // SAFETY: given no bytes, the call makes an object with room for `size` of them, or sets an error; the room is
     // not cleared, which for tens of megabytes would hold the lock for longer than all the rest.
     let object = unsafe { Bound::from_owned_ptr_or_err(py, ffi::PyBytes_FromStringAndSize(ptr::null(), size))? };
     // SAFETY: it is a bytes object, whose room stays where it is.
     let room = AtomicPtr::new(unsafe { ffi::PyBytes_AsString(object.as_ptr()) }.cast::<u8>());
-    py.detach(|| {
+    let copy = || {
         let mut at = room.into_inner();
-        for part in parts {
+        for part in parts.iter().map(T::as_ref) {
             // SAFETY: nobody else knows of the object yet, so that its room may be written to, and the sizes of
             // all parts are its size.
             unsafe {
@@ -210,7 +214,12 @@ fn joined<'py>(py: Python<'py>, parts: &[Cow<'_, [u8]>]) -> PyResult<Bound<'py, 
                 at = at.add(part.len());
             }
         }
-    });
+    };
+    if is_small {
+        copy()
+    } else {
+        py.detach(copy)
+    }
     Ok(object.cast_into::<PyBytes>()?)
 }
 

@@ -24,6 +24,7 @@ TIMEOUT_S = 60.0
 """A tap without data gives a sign of life more often than that."""
 SAY_EVERY_S = 2.0
 SHUTTING_DOWN = "airis is shutting down"
+GONE = "airis has ended"
 
 
 class TapFormat(StrEnum):
@@ -91,6 +92,7 @@ def tap(
     from http.client import HTTPException
     from urllib.parse import urlencode
 
+    from airis.service import instance
     from airis.service.admin_client import AdminConnection, NotRunning, Refused
 
     shown = Shown(
@@ -101,8 +103,9 @@ def tap(
         asked["signal"] = signal
     if limit is not None and shown.is_everything:
         asked["items"] = limit
+    directory = data_directory(data_dir)
     try:
-        connection = AdminConnection(data_directory(data_dir), TIMEOUT_S)
+        connection = AdminConnection(directory, TIMEOUT_S)
         ended = shown.follow(connection.frames(f"/api/v1/tap?{urlencode(asked)}"))
     except KeyboardInterrupt:
         ended = ""
@@ -113,11 +116,11 @@ def tap(
         say("\n".join([f"airis: {error}", *(f"  {choice}" for choice in error.choices)]))
         raise typer.Exit(2 if error.status in (HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST) else 1) from None
     except (OSError, HTTPException) as error:
-        ended = f"airis does not answer: {error}"
+        ended = f"airis does not answer: {error}" if instance.running(directory) else GONE
     shown.say_missed()
     if ended:
         say(ended)
-        raise typer.Exit(NOT_RUNNING if ended == SHUTTING_DOWN else 1)
+        raise typer.Exit(NOT_RUNNING if ended in (SHUTTING_DOWN, GONE) else 1)
 
 
 @dataclass(slots=True)
@@ -156,7 +159,7 @@ class Shown:
                 self._show(Signal(told["signal"]), payload, told["items"])
                 if self.limit == 0:
                     return ""
-        return SHUTTING_DOWN
+        return GONE
 
     def say_missed(self) -> None:
         """Say how much passed unseen, unless that has been said."""

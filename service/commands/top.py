@@ -27,6 +27,9 @@ _KEYS = {b"q": QUIT, b"Q": QUIT, b"k": UP, b"\x1b[A": UP, b"\x1bOA": UP, b"j": D
 _KEY = re.compile(rb"\x1b[\[O][^@-~]*[@-~]|.", re.DOTALL)
 """A key is a character, or a control sequence."""
 
+_ANY_WIDTH = 1_000_000
+"""Of what no window shows."""
+
 Document = dict[str, Any]
 
 
@@ -169,8 +172,8 @@ def _print(looks: Looks, every_s: float, form: TopFormat, *, for_ever: bool) -> 
             from airis.service.render.top import page
 
             console = terminal()
-            for line in page(document, console.width).lines:
-                console.print(line, overflow="ignore", no_wrap=True, crop=False)
+            for line in page(document, console.width if sys.stdout.isatty() else _ANY_WIDTH).lines:
+                console.print(line, soft_wrap=True)
         else:
             write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2 if form is TopFormat.JSON else 0), b"\n")
         if not for_ever:

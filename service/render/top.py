@@ -41,7 +41,7 @@ class Page:
 
 
 def page(document: Document, width: int, height: int | None = None, skip: int = 0, note: str = "") -> Page:
-    """All lines, or as many as fit into a height: of the table then those from row `skip` on, as far as there are.
+    """All lines, or what fits into a height: of the table then the rows from `skip` on, and each line cut at the width.
 
     `note` is the last line.
     """
@@ -58,7 +58,7 @@ def page(document: Document, width: int, height: int | None = None, skip: int = 
         if hidden:
             end = [Text(f"{note}{_GAP}{hidden} more: up, down", style="dim")]
     lines = [*top, *rows, *below, *end]
-    for line in lines:
+    for line in lines if height is not None else ():
         line.truncate(width, overflow="ellipsis")
     return Page(lines, skip)
 
@@ -152,9 +152,10 @@ def _table(document: Document, width: int) -> Iterator[Text]:
     yield Text(" " * name_width + "".join(f"{_GAP}{title:>{widths[title]}}" for title in titles), style="dim")
     for row in rows:
         line = _name(row, name_width)
-        for title in titles:
-            cell = row.cells[title] if row.cells else Text("")
-            line.append(" " * (len(_GAP) + widths[title] - len(cell))).append_text(cell)
+        for title, cell in (row.cells or {}).items():
+            if title in widths:
+                line.append(" " * (len(_GAP) + widths[title] - len(cell))).append_text(cell)
+        line.rstrip()
         yield line
 
 

@@ -1,6 +1,6 @@
 """The native kernels (the crate in ``rust/``); `airis.data.kernels` says which back end is in use."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, final
 
 def validate(signal: str, payload: bytes) -> tuple[bytes, int, int]:
@@ -56,3 +56,173 @@ class SeriesIndex:
     def __len__(self) -> int: ...
     def add(self, blocks: Blocks) -> None:
         """Note the series registered in blocks that were stored; what is oldest goes when it is too much."""
+
+@final
+class Reply:
+    """An answer, made once and sent as often as wanted."""
+
+    @staticmethod
+    def http(status: int, headers: Sequence[tuple[str, str]], body: bytes) -> Reply:
+        """Over HTTP; ValueError for a status or a header that there cannot be."""
+
+    @staticmethod
+    def grpc(
+        code: int,
+        message: str = "",
+        details: bytes = b"",
+        *,
+        headers: Sequence[tuple[str, str]] = (),
+        body: bytes | None = None,
+    ) -> Reply:
+        """Over gRPC: a message (`body`) and the code that ends the call, or a code alone.
+
+        `details` is a google.rpc.Status.
+        """
+
+@final
+class Tls:
+    """What a server needs for TLS."""
+
+    def __init__(
+        self,
+        certificate: bytes,
+        key: bytes,
+        *,
+        authorities: bytes | None,
+        versions: Sequence[str],
+        suites: Sequence[str],
+        curves: Sequence[str],
+        protocols: Sequence[str],
+    ) -> None:
+        """From PEM, and the names that the Collector's options have; ValueError says what cannot be honoured."""
+
+@final
+class Joined:
+    """Requests of one signal, one listener and the same metadata, joined."""
+
+    @property
+    def token(self) -> int:
+        """What to answer them by."""
+
+    @property
+    def listener(self) -> int: ...
+    @property
+    def signal(self) -> str:
+        """The object that the route was given with."""
+
+    @property
+    def payload(self) -> bytes: ...
+    @property
+    def items(self) -> int: ...
+    @property
+    def repaired(self) -> int:
+        """Strings that were not UTF-8."""
+
+    @property
+    def requests(self) -> int: ...
+    @property
+    def metadata(self) -> list[tuple[str, str]] | None:
+        """Request headers, without those withheld; None where none are handed on."""
+
+    def parts(self) -> list[tuple[bytes, int]]:
+        """Payload and items of every request, in order."""
+
+@final
+class Asked:
+    """What is not regular: Python knows of it, or decides and answers by the token."""
+
+    @property
+    def token(self) -> int: ...
+    @property
+    def kind(self) -> str:
+        """What it is.
+
+        To be answered: ``head`` (path, method or content type), ``encoding``, ``too_large``, ``corrupt``,
+        ``malformed``, ``full`` (no space), ``late``, ``json`` (a body to read), ``handshake`` (a TLS client comes;
+        any answer goes on). Of a gRPC call that is no export: ``call``, then ``message`` and ``end``, or one of the
+        faults above. To be known: ``cut_off`` (a body that did not come), ``gone`` (all who waited for the token
+        left), ``drained`` (everything has ended after `Intake.stop`).
+        """
+
+    @property
+    def detail(self) -> str: ...
+    @property
+    def listener(self) -> int: ...
+    @property
+    def signal(self) -> str | None:
+        """Of the path, where it has one."""
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def content_type(self) -> str: ...
+    @property
+    def payload(self) -> bytes: ...
+    @property
+    def metadata(self) -> list[tuple[str, str]] | None: ...
+
+@final
+class Intake:
+    """Listeners for OTLP over gRPC and HTTP, with one native thread for all of them."""
+
+    def __init__(self, limit_bytes: int, longest_wait_s: float, most_waiting: int) -> None:
+        """Requests may take `limit_bytes` together; who comes then waits, but not behind `most_waiting` others."""
+
+    @property
+    def fd(self) -> int:
+        """Readable when there is something to take."""
+
+    @property
+    def used_bytes(self) -> int:
+        """Of all requests that are read, wait to be taken or are held."""
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for space."""
+
+    def listen(
+        self,
+        fd: int,
+        *,
+        protocol: Literal["grpc", "http"],
+        is_unix: bool,
+        routes: Sequence[tuple[str, str]],
+        encodings: Sequence[str],
+        max_message_bytes: int,
+        withheld: Sequence[str] | None,
+        times: Mapping[str, float],
+        keep_alive: bool,
+        max_connections: int,
+        max_streams: int | None,
+        tls: Tls | None,
+        asks_before_handshake: bool,
+    ) -> int:
+        """Take connections from a listening socket, whose descriptor is owned from now on.
+
+        `routes` are paths with their signals, `withheld` the headers that do not go on with the data (None: none
+        goes on), `times` the longest ones in seconds, by ``head``, ``body``, ``answer``, ``idle``, ``age``,
+        ``age_grace``, ``ping`` and ``ping_timeout``; 0 or none is for ever. Gives the listener's number.
+        """
+
+    def renew(self, listener: int, tls: Tls) -> None:
+        """Use another certificate for the connections to come."""
+
+    def take(self, max_items: int, max_bytes: int) -> tuple[list[Joined], list[Asked]]:
+        """All that waits, joined up to these sizes, and what has to be decided by itself."""
+
+    def answer(self, token: int, reply: Reply) -> bool:
+        """Answer all who wait under the token; False where nobody is known by it."""
+
+    def answer_part(self, token: int, place: int, reply: Reply) -> bool:
+        """Answer one part of a batch, by its place."""
+
+    def send(self, token: int, message: bytes) -> bool:
+        """Send a call a message."""
+
+    def stop(self) -> None:
+        """Take nothing new, and end every connection once its calls are answered; then ``drained`` is told."""
+
+    def end(self) -> None:
+        """End at once whatever is left, and the thread."""

@@ -1,5 +1,6 @@
 """A running otlp receiver, requests of every signal, and clients of every protocol and encoding."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -23,8 +24,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 from airis.component import Consumer, Kind
-from airis.component.testing import FakeHost, Sink, build
-from airis.data import Signal, kernels
+from airis.component.testing import FakeHost, build
+from airis.component.testing import Sink as AnySink
+from airis.data import Batch, Signal, kernels
 from airis.receivers.otlp import OtlpReceiver
 
 SERVICES = {
@@ -60,6 +62,29 @@ def request_of(signal: Signal, items: int = 1, name: str = "x") -> bytes:
     for _ in range(items):
         records.add(time_unix_nano=1).body.string_value = name
     return logs.SerializeToString()
+
+
+class Sink(AnySink):
+    """A sink that knows the items at its gate: a transport may join what waits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held_items = 0
+        self._came = asyncio.Event()
+
+    async def consume(self, batch: Batch) -> None:
+        self.held_items += batch.items
+        self._came.set()
+        try:
+            await super().consume(batch)
+        finally:
+            self.held_items -= batch.items
+
+    async def until_held(self, items: int) -> None:
+        """Return when so many items are held at the gate."""
+        while self.held_items < items:
+            self._came.clear()
+            await self._came.wait()
 
 
 @dataclass(frozen=True)
@@ -157,8 +182,16 @@ class Otlp:
 StartOtlp = Callable[..., Awaitable[Otlp]]
 
 
+@pytest.fixture(params=["python", "native"])
+def transport(request: pytest.FixtureRequest) -> str:
+    """Each transport, one after the other; the native one is skipped where it was not built."""
+    if request.param == "native":
+        pytest.importorskip("airis._core")
+    return str(request.param)
+
+
 @pytest.fixture
-async def start_otlp(tmp_path: Path) -> AsyncIterator[StartOtlp]:
+async def start_otlp(tmp_path: Path, transport: str) -> AsyncIterator[StartOtlp]:
     """Start a receiver with these options for each protocol."""
     async with AsyncExitStack() as stack:
 
@@ -167,18 +200,21 @@ async def start_otlp(tmp_path: Path) -> AsyncIterator[StartOtlp]:
             downstream: Mapping[Signal, Consumer] | None = None,
             http: Mapping[str, Any] | None = None,
             grpc: Mapping[str, Any] | None = None,
+            options: Mapping[str, Any] | None = None,
             component_id: str = "otlp",
             **replaced: Any,
         ) -> Otlp:
-            options = {
+            all_options = {
+                "transport": transport,
+                **(options or {}),
                 "protocols": {
                     "grpc": {"endpoint": "localhost:0", **(grpc or {})},
                     "http": {"endpoint": "localhost:0", **(http or {})},
-                }
+                },
             }
             sink = Sink()
             receiver = build(
-                component_id, options, downstream or sink, kind=Kind.RECEIVER, **{"grace_s": 0.0, **replaced}
+                component_id, all_options, downstream or sink, kind=Kind.RECEIVER, **{"grace_s": 0.0, **replaced}
             )
             await receiver.start(FakeHost(tmp_path))
             stack.push_async_callback(receiver.shutdown)

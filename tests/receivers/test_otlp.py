@@ -112,7 +112,7 @@ async def test_200_callers_are_held_at_once_and_answered_when_their_data_was_tak
         client.session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
     calls = [asyncio.create_task(client.export(signal, request_of(signal))) for _ in range(200)]
 
-    await otlp.sink.until(waiting=200)
+    await otlp.sink.until_held(200)
 
     assert not any(call.done() for call in calls)
     otlp.sink.gate.set()
@@ -216,14 +216,21 @@ async def test_a_taken_port_says_which_option_changes_it(otlp: Otlp, tmp_path: A
             await asyncio.open_connection("127.0.0.1", int(first_protocol.rpartition(":")[2]))
 
 
-async def test_unix_sockets_serve_both_protocols(start_otlp: StartOtlp, tmp_path: Any) -> None:
+async def test_unix_sockets_serve_both_protocols(start_otlp: StartOtlp, tmp_path: Any, transport: str) -> None:
     otlp = await start_otlp(
+        options={"transport": "auto" if transport == "native" else transport},
         grpc={"transport": "unix", "endpoint": str(tmp_path / "grpc")},
         http={"transport": "unix", "endpoint": str(tmp_path / "http")},
     )
     client = otlp.client("grpc")
 
     assert (await client.export(Signal.LOGS, request_of(Signal.LOGS))).code == "OK"
+    connector = aiohttp.UnixConnector(str(tmp_path / "http"))
+    async with (
+        aiohttp.ClientSession(connector=connector) as session,
+        session.post("http://x/v1/logs", json={}) as reply,
+    ):
+        assert reply.status == 200
     assert otlp.receiver.endpoints() == {
         "OTLP gRPC": f"unix:{tmp_path}/grpc",
         "OTLP HTTP": f"unix:{tmp_path}/http",

@@ -1,11 +1,13 @@
 """How components are connected, started and shut down."""
 
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from airis.component import Kind, Metrics, Partial, Retryable, StartError, Status
+from airis.component import Kind, Metrics, Partial, Permanent, Retryable, StartError, Status
 from airis.component.testing import FakeHost
 from airis.data import Signal
 from airis.service.graph import Graph
@@ -195,3 +197,23 @@ async def test_a_fault_of_ours_is_counted_as_one(tmp_path: Path) -> None:
     assert counted(metrics, "otelcol_receiver_failed_spans") == 3
     assert counted(metrics, "otelcol_receiver_refused_spans") == 0
     assert counted(metrics, "otelcol_receiver_requests") == 1
+
+
+async def test_requests_that_were_joined_count_as_many_and_a_bad_one_among_them_counts_once(tmp_path: Path) -> None:
+    metrics = Metrics()
+    graph = Graph(configuration({"traces": ("in", "", "out")}), metrics)
+    await graph.start(FakeHost(tmp_path))
+    entry, sink = component(graph, "in").downstream[Signal.TRACES], component(graph, "out").sink
+
+    await entry.consume(replace(batch(6), requests=3))
+    sink.error = Permanent("one of them is bad")
+    with pytest.raises(Permanent):
+        await entry.consume(replace(batch(4), requests=2))
+    for items, error in ((1, Permanent("this one")), (3, None)):
+        sink.error = error
+        with suppress(Permanent):
+            await entry.consume(batch(items))
+
+    assert counted(metrics, "otelcol_receiver_requests") == 3 + 2
+    assert counted(metrics, "otelcol_receiver_accepted_spans") == 6 + 3
+    assert counted(metrics, "otelcol_receiver_refused_spans") == 1

@@ -18,12 +18,13 @@ from airis.data.kernels import from_json, to_json, validate
 from airis.proto import otlp
 from airis.service.admin_client import Frame
 from airis.service.commands import where
-from airis.service.commands.tap import SHUTTING_DOWN, Shown, TapFormat, json_printable
+from airis.service.commands.tap import GONE, Shown, TapFormat, json_printable
 from airis.service.commands.where import Condition, PatternTooSlow, fitting, sample
 from airis.service.render.items import items_of, keep_items, line, row
 
 from ..running import AIRIS, PATIENCE_S, Airis
 from .passing import configuration, records, send, spans, until_tapped
+from .terminal import Terminal, ending
 
 START = 1_767_323_045_000_000_000
 """2026-01-02T03:04:05Z"""
@@ -355,7 +356,7 @@ def test_what_was_missed_is_said_when_it_happens_and_at_the_end_and_not_all_the_
 
     assert shown.follow(
         iter([*frames, Frame({"missed_batches": 41, "missed_items": 41_000}, b"")]), lambda: next(times)
-    ) == (SHUTTING_DOWN)
+    ) == (GONE)
     shown.say_missed()
     shown.say_missed()
 
@@ -477,12 +478,27 @@ def test_a_place_that_a_reload_takes_away_ends_it(airis: Airis, tmp_path: Path) 
     assert tap.end() == (1, "", "exporters::file is no longer there\n")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_the_end_of_airis_ends_it(airis: Airis, number: int) -> None:
+@pytest.mark.parametrize(
+    ("number", "said"), [(signal.SIGTERM, "airis is shutting down\n"), (signal.SIGKILL, "airis has ended\n")]
+)
+def test_the_end_of_airis_ends_it(airis: Airis, number: int, said: str) -> None:
     tap = Tap(airis, "traces")
     airis.stop(number)
 
-    assert tap.end() == (3, "", "airis is shutting down\n")
+    assert tap.end() == (3, "", said)
+
+
+def test_a_terminal_gets_lines_and_obeys_nothing_in_them(airis: Airis) -> None:
+    with ending(Terminal(airis, "tap", "traces", "--limit", "2")) as terminal:
+        terminal.until("Watching pipelines::traces; Ctrl-C ends")
+        until_tapped(airis, 1)
+        send(airis, "traces", spans(2, "\x1b]0;evil\x07"))
+
+        code, written = terminal.end()
+
+    assert (code, written.count(b"\\x1b]0;evil\\x07")) == (0, 2)
+    assert b"\x1b]" not in written
+    assert b"\x07" not in written
 
 
 def test_without_an_instance_there_is_nothing_to_see(tmp_path: Path) -> None:

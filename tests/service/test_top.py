@@ -1,18 +1,12 @@
 """``airis top`` shows what passes through every component, as it goes on, in whatever window there is."""
 
-import fcntl
 import json
 import os
-import pty
 import re
-import select
 import signal
-import struct
 import subprocess
-import termios
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +18,7 @@ from airis.service.render.top import duration, page
 
 from ..running import AIRIS, PATIENCE_S, Airis
 from .passing import configuration, records, send, spans
+from .terminal import Terminal, ending
 
 NOW = 1_767_323_045.0
 
@@ -244,67 +239,14 @@ def test_an_interval_is_a_time(tmp_path: Path, interval: str) -> None:
     assert "--interval" in Airis(tmp_path).run("top", f"--interval={interval}", expect=2)
 
 
-class Terminal:
-    """``airis top`` in a window."""
-
-    def __init__(self, airis: Airis, interval: str = "50ms") -> None:
-        self.screen = b""
-        environment = {**airis.environment, "TERM": "xterm-256color"}
-        command = [str(AIRIS), "top", "--interval", interval, "--data-dir", str(airis.data_dir)]
-        self.pid, self.window = pty.fork()
-        if not self.pid:
-            for name in ("COLUMNS", "LINES"):
-                environment.pop(name, None)
-            os.execve(command[0], command, environment)
-        self.resize(80, 24)
-
-    def resize(self, columns: int, rows: int) -> None:
-        fcntl.ioctl(self.window, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-
-    def until(self, text: str) -> str:
-        """Wait for something new on the screen; gives what is before and after it."""
-        deadline = time.monotonic() + PATIENCE_S
-        while True:
-            shown = re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]", b"", self.screen).decode(errors="replace")
-            if text in shown:
-                self.screen = b""
-                return shown
-            assert time.monotonic() < deadline, shown
-            ready, _, _ = select.select([self.window], [], [], 1)
-            if ready:
-                self.screen += os.read(self.window, 65536)
-
-    def type(self, keys: bytes) -> None:
-        os.write(self.window, keys)
-
-    def end(self) -> tuple[int, bytes]:
-        """Exit code, and what was written at the end."""
-        rest = self.screen
-        while True:
-            try:
-                piece = os.read(self.window, 65536)
-            except OSError:  # the other side is closed
-                break
-            if not piece:
-                break
-            rest += piece
-        _, status = os.waitpid(self.pid, 0)
-        os.close(self.window)
-        return os.waitstatus_to_exitcode(status), rest
+def top(airis: Airis, interval: str = "50ms") -> AbstractContextManager[Terminal]:
+    return ending(Terminal(airis, "top", "--interval", interval))
 
 
 @pytest.fixture
 def terminal(airis: Airis) -> Iterator[Terminal]:
-    with ending(Terminal(airis)) as terminal:
+    with top(airis) as terminal:
         yield terminal
-
-
-@contextmanager
-def ending(terminal: Terminal) -> Iterator[Terminal]:
-    yield terminal
-    with suppress(ProcessLookupError, ChildProcessError):
-        os.kill(terminal.pid, signal.SIGKILL)
-        os.waitpid(terminal.pid, 0)
 
 
 def test_the_table_goes_on_in_its_place_until_q(airis: Airis, terminal: Terminal) -> None:
@@ -330,7 +272,7 @@ def test_a_signal_ends_it_too(terminal: Terminal, number: int) -> None:
 
 
 def test_the_window_can_change_its_size_between_two_looks(airis: Airis) -> None:
-    with ending(Terminal(airis, interval="1h")) as terminal:
+    with top(airis, interval="1h") as terminal:
         assert " in  " in terminal.until("q quits")
 
         terminal.resize(60, 10)

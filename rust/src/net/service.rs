@@ -1,0 +1,445 @@
+//! One request: read, inflated, checked, handed over, answered.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use hyper::body::{Body as _, Bytes, Incoming};
+use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap};
+use hyper::{Method, Request, Response};
+
+use super::budget::{Budget, Share};
+use super::deframe::Deframer;
+use super::desk::{self, Desk, Event, Metadata, Route};
+use super::fault::Fault;
+use super::inflate::{Encoding, inflate};
+use super::pace::{Call, Pace};
+use super::reply::{Body, Reply, streaming};
+use super::settings::{Protocol, Settings};
+use crate::kernels::otlp::Signal;
+use crate::kernels::validate::{Validated, validate};
+
+/// A body larger than this is worked on by another thread, so that this one stays responsive.
+const HEAVY: usize = 1024 * 1024;
+/// The same, compressed.
+const HEAVY_COMPRESSED: usize = 128 * 1024;
+/// Room made for a body before it comes, at most.
+const MAX_GUESS: usize = 2 * 1024 * 1024;
+/// Largest message of a call that brings no telemetry; Python knows the number, too.
+const CALL_MESSAGE: usize = 64 * 1024;
+/// A body up to this size is copied, so that it does not keep the connection's whole buffer.
+const SMALL: usize = 4096;
+
+/// The connection is of no use any more, or its client is gone.
+#[derive(Debug)]
+pub struct Gone;
+
+impl std::fmt::Display for Gone {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the connection is closed")
+    }
+}
+
+impl std::error::Error for Gone {}
+
+/// What all requests of a listener share.
+#[derive(Debug)]
+pub struct Shared {
+    pub settings: Settings,
+    pub desk: Arc<Desk>,
+    pub budget: Arc<Budget>,
+}
+
+/// Answer one request. Dropped, the client is gone.
+///
+/// Who may send will be decided here, before the budget is entered: by Python, asked once for each credential.
+pub async fn serve(shared: Arc<Shared>, pace: Arc<Pace>, request: Request<Incoming>) -> Result<Response<Body>, Gone> {
+    if shared.desk.is_swamped() {
+        return Err(Gone);
+    }
+    let call = pace.begin();
+    let reply = match shared.settings.protocol {
+        Protocol::Grpc => match route(&shared, &request) {
+            Some(route) if is_grpc(&request) => export(&shared, route, request).await?,
+            None if is_grpc(&request) => return stream(shared, call, request).await,
+            _ => odd_head(&shared, request).await?,
+        },
+        Protocol::Http => match (route(&shared, &request), media(&request)) {
+            (Some(route), Some(media)) if request.method() == Method::POST => {
+                post(&shared, route, media, request).await?
+            }
+            _ => odd_head(&shared, request).await?,
+        },
+    };
+    Ok(reply.response(call))
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Media {
+    Protobuf,
+    Json,
+}
+
+fn route(shared: &Shared, request: &Request<Incoming>) -> Option<(Route, Signal)> {
+    shared.settings.routes.get(request.uri().path()).copied()
+}
+
+fn header(headers: &HeaderMap, name: impl hyper::header::AsHeaderName) -> &str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+fn is_grpc(request: &Request<Incoming>) -> bool {
+    let content_type = header(request.headers(), CONTENT_TYPE);
+    let rest = content_type.strip_prefix("application/grpc");
+    request.method() == Method::POST && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['+', ';']))
+}
+
+fn media(request: &Request<Incoming>) -> Option<Media> {
+    let content_type = header(request.headers(), CONTENT_TYPE);
+    let content_type = content_type.split_once(';').map_or(content_type, |(media, _)| media).trim();
+    if content_type.eq_ignore_ascii_case("application/x-protobuf") {
+        Some(Media::Protobuf)
+    } else if content_type.eq_ignore_ascii_case("application/json") {
+        Some(Media::Json)
+    } else {
+        None
+    }
+}
+
+/// What Python is told of a request's head.
+fn event(shared: &Shared, kind: &'static str, detail: String, head: &Request<impl Sized>) -> Event {
+    Event {
+        kind,
+        detail,
+        listener: shared.settings.listener,
+        route: shared.settings.routes.get(head.uri().path()).map(|(route, _)| *route),
+        method: head.method().as_str().to_owned(),
+        path: head.uri().path().to_owned(),
+        content_type: header(head.headers(), CONTENT_TYPE).to_owned(),
+        ..Event::default()
+    }
+}
+
+/// Ask Python about a request that cannot be taken; a body that still comes is thrown away.
+async fn odd(
+    shared: &Shared,
+    fault: Fault,
+    head: &Request<()>,
+    body: Option<Incoming>,
+    share: Option<Share>,
+) -> Result<Reply, Gone> {
+    throw_away(shared, head, body);
+    let share = share.unwrap_or_else(|| shared.budget.share());
+    let event = event(shared, fault.kind(), fault.detail(), head);
+    Ok(shared.desk.ask(event, share).await)
+}
+
+/// Ask Python about a request whose path, method or content type is not regular.
+async fn odd_head(shared: &Shared, request: Request<Incoming>) -> Result<Reply, Gone> {
+    let (head, body) = apart(request);
+    let event = event(shared, "head", String::new(), &head);
+    throw_away(shared, &head, Some(body));
+    Ok(shared.desk.ask(event, shared.budget.share()).await)
+}
+
+fn apart(request: Request<Incoming>) -> (Request<()>, Incoming) {
+    let (head, body) = request.into_parts();
+    (Request::from_parts(head, ()), body)
+}
+
+/// Read the rest of a body while the answer is under way, so that the client gets to see it.
+fn throw_away(shared: &Shared, head: &Request<()>, body: Option<Incoming>) {
+    let Some(mut body) = body else { return };
+    // A client that asks first is not told to go on.
+    let is_wanted = !body.is_end_stream() && !head.headers().contains_key(EXPECT);
+    if !is_wanted || shared.settings.protocol == Protocol::Grpc {
+        return;
+    }
+    let longest = shared.settings.limits.body.unwrap_or(Duration::from_secs(60));
+    tokio::spawn(tokio::time::timeout(longest, async move { while let Some(Ok(_)) = frame(&mut body).await {} }));
+}
+
+async fn frame(body: &mut Incoming) -> Option<Result<hyper::body::Frame<Bytes>, hyper::Error>> {
+    poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await
+}
+
+/// The headers that go on with the data.
+fn metadata(shared: &Shared, headers: &HeaderMap) -> Option<Arc<Metadata>> {
+    let withheld = shared.settings.withheld.as_ref()?;
+    let is_grpc = shared.settings.protocol == Protocol::Grpc;
+    let is_kept = |name: &str| !(withheld.contains(name) || is_grpc && name.ends_with("-bin"));
+    let kept = headers.iter().filter(|(name, _)| is_kept(name.as_str()));
+    let latin_1 = |value: &[u8]| value.iter().map(|&byte| char::from(byte)).collect();
+    Some(Arc::new(kept.map(|(name, value)| (name.as_str().to_owned(), latin_1(value.as_bytes()))).collect()))
+}
+
+/// OTLP over HTTP.
+async fn post(
+    shared: &Shared,
+    (route, signal): (Route, Signal),
+    media: Media,
+    request: Request<Incoming>,
+) -> Result<Reply, Gone> {
+    let (head, mut body) = apart(request);
+    let encoding = header(head.headers(), CONTENT_ENCODING).trim();
+    let encoding = match encoding.to_ascii_lowercase().as_str() {
+        "" | "identity" => None,
+        name => match shared.settings.encodings.get(name) {
+            Some(encoding) => Some(*encoding),
+            None => return odd(shared, Fault::Encoding(encoding.to_owned()), &head, Some(body), None).await,
+        },
+    };
+    let Some(mut share) = shared.budget.enter().await else {
+        return odd(shared, Fault::Full, &head, Some(body), None).await;
+    };
+    let mut cut_off = CutOff { shared, head: &head, is_whole: false };
+    let read = {
+        let reading = read_body(&mut body, head.headers(), shared.settings.max_message, &mut share);
+        in_time(shared, reading).await
+    };
+    cut_off.is_whole = !matches!(read, Err(Cut::Late | Cut::Off));
+    drop(cut_off);
+    let came = match read {
+        Ok(came) => came,
+        Err(Cut::Fault(fault)) => return odd(shared, fault, &head, Some(body), Some(share)).await,
+        Err(Cut::Late | Cut::Off) => return Err(Gone),
+    };
+    drop(body);
+    let plain = match encoding {
+        Some(encoding) => inflated(shared, encoding, came, &mut share).await,
+        None => Ok(came),
+    };
+    match (plain, media) {
+        (Ok(payload), Media::Protobuf) => hand_over(shared, route, signal, &head, payload, share).await,
+        (Ok(payload), Media::Json) => {
+            let metadata = metadata(shared, head.headers());
+            let event = Event { payload, metadata, ..event(shared, "json", String::new(), &head) };
+            Ok(shared.desk.ask(event, share).await)
+        }
+        (Err(fault), _) => odd(shared, fault, &head, None, Some(share)).await,
+    }
+}
+
+/// Tells of a body that did not come whole, also where its connection ends.
+struct CutOff<'a> {
+    shared: &'a Shared,
+    head: &'a Request<()>,
+    is_whole: bool,
+}
+
+impl Drop for CutOff<'_> {
+    fn drop(&mut self) {
+        if !self.is_whole {
+            self.shared.desk.tell(event(self.shared, "cut_off", String::new(), self.head));
+        }
+    }
+}
+
+/// Why a body did not come whole.
+enum Cut {
+    Fault(Fault),
+    Late,
+    Off,
+}
+
+impl From<Fault> for Cut {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+/// Wait for a body, but not for ever. Most have come already, and need no timer.
+async fn in_time<T>(shared: &Shared, reading: impl Future<Output = Result<T, Cut>>) -> Result<T, Cut> {
+    let mut reading = pin!(reading);
+    if let Poll::Ready(read) = poll_fn(|cx| Poll::Ready(reading.as_mut().poll(cx))).await {
+        return read;
+    }
+    match shared.settings.limits.body {
+        Some(longest) => tokio::time::timeout(longest, reading).await.unwrap_or(Err(Cut::Late)),
+        None => reading.await,
+    }
+}
+
+async fn read_body(body: &mut Incoming, headers: &HeaderMap, limit: usize, share: &mut Share) -> Result<Bytes, Cut> {
+    let declared = header(headers, CONTENT_LENGTH).parse::<usize>().ok();
+    if declared.is_some_and(|size| size > limit) {
+        return Err(Fault::TooLarge.into());
+    }
+    let mut whole = Vec::new();
+    while let Some(frame) = frame(body).await {
+        let Ok(piece) = frame.map_err(|_| Cut::Off)?.into_data() else { continue };
+        if piece.len() > limit - whole.len() {
+            return Err(Fault::TooLarge.into());
+        }
+        if !share.grow(piece.len()).await {
+            return Err(Fault::Full.into());
+        }
+        if whole.is_empty() {
+            if piece.len() > SMALL && (body.is_end_stream() || declared == Some(piece.len())) {
+                return Ok(piece);
+            }
+            whole.reserve_exact(declared.unwrap_or(piece.len()).max(piece.len()).min(MAX_GUESS.max(piece.len())));
+        }
+        whole.extend_from_slice(&piece);
+    }
+    Ok(whole.into())
+}
+
+/// The plain body; it takes the place of the one that came in the budget.
+async fn inflated(shared: &Shared, encoding: Encoding, body: Bytes, share: &mut Share) -> Result<Bytes, Fault> {
+    if !share.space().await {
+        return Err(Fault::Full);
+    }
+    let (limit, came) = (shared.settings.max_message, body.len());
+    let plain = heavy(came > HEAVY_COMPRESSED, move || inflate(encoding, &body, limit)).await?;
+    share.add(plain.len());
+    share.shrink(came);
+    Ok(plain.into())
+}
+
+/// Do work here or, where it takes long, in another thread.
+async fn heavy<T: Send + 'static>(
+    is_heavy: bool,
+    work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
+) -> Result<T, Fault> {
+    if !is_heavy {
+        return work();
+    }
+    // It fails where the runtime ends, and by a panic, which there should be none of.
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(Fault::Full))
+}
+
+/// Check a payload, let it wait for Python, and for its outcome.
+async fn hand_over(
+    shared: &Shared,
+    route: Route,
+    signal: Signal,
+    head: &Request<()>,
+    payload: Bytes,
+    mut share: Share,
+) -> Result<Reply, Gone> {
+    let checked = heavy(payload.len() > HEAVY, {
+        let payload = payload.clone();
+        move || validate(signal, &payload).map_err(|fault| Fault::Malformed(fault.to_string()))
+    });
+    let Validated { repaired, items, repairs } = match checked.await {
+        Ok(validated) => validated,
+        Err(fault) => return odd(shared, fault, head, None, Some(share)).await,
+    };
+    let payload = match repaired {
+        Some(repaired) => {
+            share.add(repaired.len().saturating_sub(payload.len()));
+            repaired.into()
+        }
+        None => payload,
+    };
+    let metadata = metadata(shared, head.headers());
+    let request = desk::Request { route, metadata, payload, items, repaired: repairs };
+    Ok(shared.desk.submit(request, share).await)
+}
+
+/// OTLP over gRPC: a call of one message.
+async fn export(shared: &Shared, (route, signal): (Route, Signal), request: Request<Incoming>) -> Result<Reply, Gone> {
+    let (head, mut body) = apart(request);
+    let Some(mut share) = shared.budget.enter().await else {
+        return odd(shared, Fault::Full, &head, None, None).await;
+    };
+    let read = {
+        let reading = read_message(&mut body, shared.settings.max_message, &mut share);
+        in_time(shared, reading).await
+    };
+    let message = match read {
+        Ok(message) => message,
+        Err(Cut::Fault(fault)) => return odd(shared, fault, &head, None, Some(share)).await,
+        Err(Cut::Late) => return odd(shared, Fault::Late, &head, None, Some(share)).await,
+        Err(Cut::Off) => return Err(Gone),
+    };
+    drop(body);
+    let plain = if message.is_compressed {
+        match grpc_encoding(shared, head.headers()) {
+            Ok(encoding) => inflated(shared, encoding, message.content, &mut share).await,
+            Err(fault) => Err(fault),
+        }
+    } else {
+        Ok(message.content)
+    };
+    match plain {
+        Ok(payload) => hand_over(shared, route, signal, &head, payload, share).await,
+        Err(fault) => odd(shared, fault, &head, None, Some(share)).await,
+    }
+}
+
+fn grpc_encoding(shared: &Shared, headers: &HeaderMap) -> Result<Encoding, Fault> {
+    match header(headers, "grpc-encoding") {
+        "" | "identity" => Err(Fault::Corrupt("a compressed message without its encoding".to_owned())),
+        name => shared.settings.encodings.get(name).copied().ok_or_else(|| Fault::Encoding(name.to_owned())),
+    }
+}
+
+async fn read_message(body: &mut Incoming, limit: usize, share: &mut Share) -> Result<super::deframe::Message, Cut> {
+    let mut deframer = Deframer::new(limit);
+    let mut found = None;
+    while let Some(frame) = frame(body).await {
+        let Ok(piece) = frame.map_err(|_| Cut::Off)?.into_data() else { continue };
+        if !share.grow(piece.len()).await {
+            return Err(Fault::Full.into());
+        }
+        deframer.push(piece);
+        if found.is_none() {
+            found = deframer.message()?;
+        }
+        if found.is_some() && deframer.pending() > 0 {
+            return Err(Fault::Corrupt("more than one message in a call that takes one".to_owned()).into());
+        }
+    }
+    found.ok_or_else(|| Fault::Corrupt("a call without a whole message".to_owned()).into())
+}
+
+/// Any other gRPC call: Python is given its messages, and sends some.
+async fn stream(shared: Arc<Shared>, call: Call, request: Request<Incoming>) -> Result<Response<Body>, Gone> {
+    let (head, body) = apart(request);
+    let (pieces, caller) = shared.desk.call(event(&shared, "call", String::new(), &head));
+    let ending = caller.ending();
+    let encoding = grpc_encoding(&shared, head.headers());
+    let reading = tokio::spawn(read_messages(caller, body, encoding));
+    Ok(streaming(pieces, call, (ending, AbortOnDrop(reading.abort_handle()))))
+}
+
+/// Ends a task together with what it works for.
+#[derive(Debug)]
+pub struct AbortOnDrop(tokio::task::AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn read_messages(caller: desk::Caller, mut body: Incoming, encoding: Result<Encoding, Fault>) {
+    let mut deframer = Deframer::new(CALL_MESSAGE);
+    let outcome = async {
+        while let Some(frame) = frame(&mut body).await {
+            let Ok(piece) = frame.map_err(|_| Cut::Off)?.into_data() else { continue };
+            deframer.push(piece);
+            while let Some(message) = deframer.message()? {
+                let payload = match (&encoding, message.is_compressed) {
+                    (_, false) => message.content,
+                    (Ok(encoding), true) => inflate(*encoding, &message.content, CALL_MESSAGE)?.into(),
+                    (Err(Fault::Encoding(name)), true) => return Err(Fault::Encoding(name.clone()).into()),
+                    (Err(_), true) => {
+                        return Err(Fault::Corrupt("a compressed message without its encoding".to_owned()).into());
+                    }
+                };
+                caller.message(payload).await;
+            }
+        }
+        Ok::<_, Cut>(())
+    };
+    match outcome.await {
+        Ok(()) => caller.end(),
+        Err(Cut::Fault(fault)) => caller.fault(fault.kind(), fault.detail()),
+        Err(Cut::Late | Cut::Off) => {}
+    }
+}
