@@ -2,13 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Hashable, ItemsView, Iterable, Iterator, Mapping, Sequence, ValuesView
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine, Hashable, Iterable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
-from pathlib import Path
-from typing import Any, TypeVar, cast
-
-from starlette.types import ASGIApp
+from typing import Any, cast
 
 from airis.component import (
     Component,
@@ -16,12 +12,10 @@ from airis.component import (
     Consumer,
     Exporter,
     Extension,
-    Health,
     Host,
     Kind,
     Member,
     Metrics,
-    Outputs,
     Overview,
     PipelineOverview,
     Processor,
@@ -29,16 +23,13 @@ from airis.component import (
     Status,
     Telemetry,
 )
-from airis.config import ComponentConfig, Configuration
-from airis.data import Signal
+from airis.config import Configuration
 from airis.service import observe
 from airis.service.changes import Change, of_options, of_pipelines
 from airis.service.fan_out import FanOut
+from airis.service.node import HostOf, Node, count_before, make, outlet_of
 from airis.service.plan import Entry, Outlet, Place, Plan, Stage
-from airis.service.port import CLOSED, NOBODY, Count, Port
-
-T = TypeVar("T")
-K = TypeVar("K")
+from airis.service.port import CLOSED, NOBODY, Port
 
 Failures = list[tuple[Stage, Exception]]
 """What did not drain or shut down well."""
@@ -60,31 +51,6 @@ class ReloadFailed(Exception):
 
 class NothingStarts(Exception):
     """A component of the new configuration could not start, and neither could one of the old configuration then."""
-
-
-@dataclass(slots=True)
-class Node:
-    """A component in its place, with the ports that it hands on through."""
-
-    place: Place
-    config: ComponentConfig
-    component: Component[Any]
-    outlets: dict[Outlet, Port]
-    views: "Views"
-    metrics: Metrics
-    """Its instruments until it is started: one that never is leaves nothing behind."""
-    duration: observe.InternalDuration | None = None
-    """Of a processor."""
-    is_timed: bool = False
-    needs: tuple[str, ...] = ()
-    """Ids of the extensions that an extension starts after."""
-    uses: set[str] = field(default_factory=set[str])
-    """Ids of the extensions that it was given: when one of them is exchanged, it is too."""
-
-    @property
-    def health(self) -> Health:
-        """What is known of how it is."""
-        return self.component.telemetry.health
 
 
 class Graph:
@@ -321,7 +287,7 @@ class Graph:
         self.metrics.adopt(node.metrics)
         node.component.telemetry.metrics = self.metrics
         try:
-            await bounded(node.component.start(_HostOf(host, node)), start_s)
+            await bounded(node.component.start(HostOf(host, node)), start_s)
         except Exception as error:
             if isinstance(error, TimeoutError) and start_s is not None:
                 error = StartError(f"did not start in {start_s:g} s")
@@ -337,7 +303,7 @@ class Graph:
             node.health.report(Status.OK)
         if isinstance(node.component, Exporter | Processor | Connector):
             port = self._port(node.place)
-            port.count = _before(node, port)
+            port.count = count_before(node, port)
             port.resume(node.component)
 
     async def _stop(self, node: Node, new: Plan, failures: Failures, deadline: float) -> None:
@@ -393,32 +359,9 @@ class Graph:
     # How components are made and connected.
 
     def _make_all(self, places: Iterable[Place], plan: Plan) -> dict[Place, Node]:
-        made = {place: self._make(place, plan) for place in places}
+        made = {place: make(place, plan) for place in places}
         self._extensions_in_order(plan, made)
         return made
-
-    def _make(self, place: Place, plan: Plan) -> Node:
-        config, metrics = plan.components[place], Metrics()
-        telemetry = Telemetry(place.kind, place.component_id, metrics, place.pipeline)
-        outlets = {outlet: _outlet(place, telemetry) for outlet in plan.targets.get(place, {})}
-        views = Views(outlets)
-        connections: tuple[object, ...] = ()
-        if place.kind is Kind.RECEIVER:
-            connections = (views.by_signal,)
-        elif place.kind is Kind.CONNECTOR:
-            connections = (Outputs(views.by_signal, views.by_pipeline),)
-        elif place.kind is Kind.PROCESSOR:
-            connections = (outlets[None],)
-        make: Any = config.factory.component
-        try:
-            component: Component[Any] = make(config.options, *connections, telemetry)
-            needs = tuple(component.dependencies()) if isinstance(component, Extension) else ()
-        except Exception as error:
-            failure = error if isinstance(error, StartError) else StartError(f"cannot be made: {error}")
-            failure.component = failure.component or str(place)
-            raise failure from error
-        duration = observe.InternalDuration(telemetry) if place.kind is Kind.PROCESSOR else None
-        return Node(place, config, component, outlets, views, metrics, duration, needs=needs)
 
     def _extensions_in_order(self, plan: Plan, made: Mapping[Place, Node]) -> list[Node]:
         """Those of the plan that there are, each after those that it needs."""
@@ -439,7 +382,7 @@ class Graph:
             port = outlets.get(outlet)
             if port is None:
                 assert isinstance(stage, Place)
-                port = outlets[outlet] = _outlet(stage, self.nodes[stage].component.telemetry)
+                port = outlets[outlet] = outlet_of(stage, self.nodes[stage].component.telemetry)
             if self._targets.get(port) != targets or port.is_paused:
                 self._targets[port] = targets
                 port.resume(self._toward(port, targets))
@@ -520,85 +463,3 @@ async def bounded(work: Coroutine[Any, Any, object], seconds: float | None) -> N
     if task.cancelled():
         raise StartError("was cancelled")
     task.result()
-
-
-def _outlet(place: Place, telemetry: Telemetry) -> Port:
-    return Port(observe.behind_receiver(telemetry) if place.kind is Kind.RECEIVER else observe.out_of(telemetry))
-
-
-def _before(node: Node, port: Port) -> Count:
-    telemetry = node.component.telemetry
-    if node.place.kind is not Kind.EXPORTER:
-        return observe.into(telemetry)
-    name = "otelcol_exporter_in_flight_requests"
-    telemetry.gauge(name, "{request}", "Batches handed over and not yet answered.", lambda: port.in_flight)
-    return observe.before_exporter(telemetry)
-
-
-class Views:
-    """A component's outlets as it sees them. A change shows a new mapping: who goes through the old one goes on."""
-
-    def __init__(self, outlets: Mapping[Outlet, Port]) -> None:
-        self.by_signal: Live[Signal] = Live()
-        self.by_pipeline: Live[str] = Live()
-        self.show(outlets)
-
-    def show(self, outlets: Mapping[Outlet, Port]) -> None:
-        """Show these from now on."""
-        self.by_signal.current = {outlet: port for outlet, port in outlets.items() if isinstance(outlet, Signal)}
-        self.by_pipeline.current = {
-            outlet.pipeline: port for outlet, port in outlets.items() if isinstance(outlet, Entry)
-        }
-
-
-class Live(Mapping[K, Consumer]):
-    """A mapping that is exchanged as a whole, so that it can be gone through at any time."""
-
-    def __init__(self) -> None:
-        self.current: Mapping[K, Consumer] = {}
-
-    def __getitem__(self, key: K) -> Consumer:
-        return self.current[key]
-
-    def __iter__(self) -> Iterator[K]:
-        return iter(self.current)
-
-    def __len__(self) -> int:
-        return len(self.current)
-
-    def __contains__(self, key: object) -> bool:
-        return key in self.current
-
-    def items(self) -> ItemsView[K, Consumer]:
-        """Of this moment."""
-        return self.current.items()
-
-    def values(self) -> ValuesView[Consumer]:
-        """Of this moment."""
-        return self.current.values()
-
-
-@dataclass(frozen=True, slots=True)
-class _HostOf:
-    """The host as one component sees it; notes which extensions it uses."""
-
-    host: Host
-    node: Node
-
-    @property
-    def data_dir(self) -> Path:
-        return self.host.data_dir
-
-    @property
-    def admin(self) -> ASGIApp:
-        return self.host.admin
-
-    def extension(self, component_id: str, kind: type[T]) -> T:
-        self.node.uses.add(component_id)
-        return self.host.extension(component_id, kind)
-
-    def overview(self) -> Overview:
-        return self.host.overview()
-
-    def fail(self, component: str, error: BaseException) -> None:
-        self.host.fail(component, error)
