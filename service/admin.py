@@ -20,13 +20,15 @@ from airis.data import Signal
 from airis.service.graph import NothingStarts, ReloadFailed
 from airis.service.plan import Place
 from airis.service.port import Port
-from airis.service.tap import NotOne, Places, Tap, Taps, TooManyTaps, Wanted, find
+from airis.service.tap import SHUTTING_DOWN, NotOne, Places, Tap, Taps, TooManyTaps, Wanted, find
 
 if TYPE_CHECKING:
     from airis.service.service import Service
 
 QUEUE_SIZE = "otelcol_exporter_queue_size"
 """The Collector's name for what an exporter holds in its queue."""
+STALLED_S = 0.5
+"""Who has not read anything for so long does not read."""
 
 OLD_GOES_ON = "nothing was changed, the old configuration goes on"
 
@@ -225,19 +227,29 @@ def _passing(overview: Overview, output: bool) -> Iterable[tuple[str, Signal]]:
 
 
 async def _stream(tap: Tap, receive: Receive, send: Send) -> None:
-    """Send what the tap tells; a server that is shut down meanwhile says so at the end."""
+    """Send what the tap tells. At the end of airis a client that does not read is not waited for."""
+    writing = asyncio.create_task(_write(tap, send))
     leaving = asyncio.create_task(_until_gone(receive, tap))
-    headers = [(b"content-type", b"application/octet-stream"), (b"cache-control", b"no-store")]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
     try:
-        async for piece in tap.frames():
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        while not writing.done():
+            told = tap.told_pieces
+            await asyncio.wait({writing}, timeout=STALLED_S)
+            if tap.ended == SHUTTING_DOWN and tap.told_pieces == told:
+                break
     except asyncio.CancelledError:
-        told = orjson.dumps({"ended": "the admin endpoint was closed"}) + b"\n"
-        await send({"type": "http.response.body", "body": told})
+        tap.end("the admin endpoint was closed")
+        await asyncio.wait({writing}, timeout=STALLED_S)
         raise
     finally:
+        writing.cancel()
         leaving.cancel()
+
+
+async def _write(tap: Tap, send: Send) -> None:
+    headers = [(b"content-type", b"application/octet-stream"), (b"cache-control", b"no-store")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    async for piece in tap.frames():
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
     await send({"type": "http.response.body", "body": b""})
 
 

@@ -26,6 +26,8 @@ PIECE_BYTES = 256 * 1024
 """Of what is written at once, unless a single batch is larger."""
 REST_S = 0.05
 """Between two looks at what was kept: many small batches cost one writing."""
+SHUTTING_DOWN = "airis is shutting down"
+"""Why all taps end at last."""
 HEARTBEAT_S = 10.0
 """After so long without data a sign of life is told."""
 
@@ -71,6 +73,8 @@ class Tap:
         self.missed_items = 0
         self.ended = ""
         """Why there is nothing more to come."""
+        self.told_pieces = 0
+        """How often somebody took what there was to tell."""
         self._chance = chance
         self._heartbeat_s = heartbeat_s
         self._kept: deque[Batch] = deque()
@@ -132,6 +136,7 @@ class Tap:
                 if not self._kept:
                     break
                 yield self._piece()
+                self.told_pieces += 1
             if self.ended:
                 yield _frame(ended=self.ended)
                 return
@@ -184,7 +189,7 @@ class Taps:
             places = self._places(tap.wanted.output)
             tap.watch(frozenset(places.get(tap.wanted.place, ())))
             if final and tap.wanted.place not in places:
-                tap.end(f"{tap.wanted.place} is no longer there" if places else "airis is shutting down")
+                tap.end(f"{tap.wanted.place} is no longer there" if places else SHUTTING_DOWN)
 
 
 def find(name: str, signal: Signal | None, places: Mapping[str, Sequence[Signal]]) -> str:

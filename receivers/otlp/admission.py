@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from airis.component import ConsumeError, Consumer, Retryable, Telemetry
+from airis.component.occasional import Occasional
 from airis.data import NO_METADATA, Batch, Origin, Signal, kernels
 
 Encoding = Literal["protobuf", "json"]
@@ -15,7 +16,6 @@ Metadata = Mapping[str, tuple[str, ...]]
 
 THREAD_BYTES: Mapping[Encoding, int] = {"protobuf": 1024 * 1024, "json": 64 * 1024}
 """A request larger than this is checked in a thread, so that the loop stays responsive. JSON takes much longer."""
-LOG_INTERVAL_S = 60.0
 
 WITHHELD = frozenset(
     {
@@ -71,8 +71,8 @@ class Admission:
         self._refusing = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._origins = {name: Origin(receiver=telemetry.component_id, transport=name) for name in ("grpc", "http")}
-        self._repaired_log = _Occasional()
-        self._fault_log = _Occasional()
+        self._repaired_log = Occasional()
+        self._fault_log = Occasional()
 
     async def take(
         self, signal: Signal, body: bytes, encoding: Encoding, transport: str, metadata: Metadata = NO_METADATA
@@ -155,17 +155,3 @@ async def _checked(signal: Signal, body: bytes, encoding: Encoding) -> tuple[byt
     if len(body) > THREAD_BYTES[encoding]:
         return await asyncio.to_thread(_check, signal, body, encoding)
     return _check(signal, body, encoding)
-
-
-class _Occasional:
-    """Says yes once a minute, so that what happens with every request is not logged with every request."""
-
-    def __init__(self) -> None:
-        self._next = 0.0
-
-    def due(self) -> bool:
-        now = time.monotonic()
-        if now < self._next:
-            return False
-        self._next = now + LOG_INTERVAL_S
-        return True

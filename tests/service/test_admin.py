@@ -1,5 +1,6 @@
 """The admin API of a running instance: what runs, what passes, and that its owner alone asks."""
 
+import asyncio
 import json
 import signal
 import stat
@@ -11,13 +12,16 @@ from typing import Any
 import pytest
 
 from airis.component import Host, Telemetry
+from airis.component.testing import Sink
+from airis.service import admin
 from airis.service.admin import QUEUE_SIZE
 from airis.service.admin_client import AdminConnection, Frame, Refused, socket_path
+from airis.service.port import Port
 from airis.service.service import Service
-from airis.service.tap import MOST_TAPS
+from airis.service.tap import MOST_TAPS, Taps, Wanted
 
 from ..running import PATIENCE_S, Airis
-from .fakes import Out, Recorded
+from .fakes import Out, Recorded, batch, settled
 from .fakes import configuration as of_fakes
 from .passing import ask, configuration, records, send, spans, until_tapped
 
@@ -250,6 +254,53 @@ def test_two_directories_with_long_names_have_sockets_of_their_own() -> None:
 
     assert len(places) == 2
     assert socket_path(Path("/var/lib/airis")) == Path("/var/lib/airis/admin.sock")
+
+
+class Stuck:
+    """A client of a tap that does not read."""
+
+    def __init__(self) -> None:
+        self.reads = asyncio.Event()
+        self.sent: list[bytes] = []
+
+    async def send(self, message: Any) -> None:
+        await self.reads.wait()
+        self.sent.append(message.get("body", b""))
+
+    async def receive(self) -> Any:
+        await asyncio.Event().wait()
+
+
+async def test_the_end_of_airis_does_not_wait_for_who_does_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admin, "STALLED_S", 0.01)
+    ports: dict[str, tuple[Port, ...]] = {"pipelines::traces": (Port(),)}
+    taps, client = Taps(lambda _output: ports), Stuck()
+    with taps.open(Wanted("pipelines::traces")) as tap:
+        streaming = asyncio.create_task(admin._stream(tap, client.receive, client.send))
+        await settled()
+        ports.clear()
+        taps.follow(True)
+
+        async with asyncio.timeout(PATIENCE_S):
+            await streaming
+
+
+async def test_who_reads_late_gets_all_until_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admin, "STALLED_S", 0.001)
+    port = Port()
+    port.resume(Sink())
+    taps, client = Taps(lambda _output: {"pipelines::traces": (port,)}), Stuck()
+    with taps.open(Wanted("pipelines::traces", items=3)) as tap:
+        streaming = asyncio.create_task(admin._stream(tap, client.receive, client.send))
+        await port.consume(batch(3))
+        _, pending = await asyncio.wait({streaming}, timeout=0.05)
+        assert pending, "the limit is no reason to hurry"
+        client.reads.set()
+
+        async with asyncio.timeout(PATIENCE_S):
+            await streaming
+    assert b"".join(client.sent).endswith(b'{"ended":"limit"}\n')
+    assert b"xxx" in b"".join(client.sent)
 
 
 class Asked:
