@@ -235,7 +235,8 @@ async def _stream(tap: Tap, receive: Receive, send: Send) -> None:
             told = tap.told_pieces
             await asyncio.wait({writing}, timeout=STALLED_S)
             if tap.ended == SHUTTING_DOWN and tap.told_pieces == told:
-                break
+                return
+        writing.result()
     except asyncio.CancelledError:
         tap.end("the admin endpoint was closed")
         await asyncio.wait({writing}, timeout=STALLED_S)
