@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from airis.service.commands.options import ConfigOption, DataDirOption, data_directory
+from airis.service.render.amounts import size
 from airis.service.render.rows import Format, FormatOption, chosen, printable, write_bytes, write_rows, write_table
 from airis.service.render.time import ago, iso
 
@@ -165,14 +166,7 @@ def _shown(total: "TableTotals", now: float) -> dict[str, object]:
     return {
         "table": total.table,
         "rows": f"{total.rows:,}",
-        "size": _size(total.size_bytes),
+        "size": size(total.size_bytes),
         "oldest": "" if total.oldest_unix_s is None else ago(now - total.oldest_unix_s),
         "newest": "" if total.newest_unix_s is None else ago(now - total.newest_unix_s),
     }
-
-
-def _size(size_bytes: int) -> str:
-    for unit, factor in (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024)):
-        if size_bytes >= factor:
-            return f"{size_bytes / factor:.3g} {unit}"
-    return f"{size_bytes} B"
