@@ -276,7 +276,7 @@ def main() -> None:
     options.add_argument("--protocols", nargs="+", default=["http", "grpc"])
     peer = ROTEL if ROTEL.exists() else None
     options.add_argument("--rotel", default=peer, type=Path, help="a rotel agent to measure beside airis")
-    options.add_argument("--only", default="", help="measure the systems with this in their name")
+    options.add_argument("--only", nargs="+", default=[""], help="measure the systems with one of these in their name")
     options.add_argument("--json", type=Path, help="write all runs to this file")
     arguments = options.parse_args()
     for tool in ("h2load", "taskset"):
@@ -289,7 +289,7 @@ def main() -> None:
     ]
     if arguments.rotel:
         systems.append(("rotel", lambda: rotel(arguments.rotel)))
-    systems = [(name, start) for name, start in systems if arguments.only in name]
+    systems = [(name, start) for name, start in systems if any(part in name for part in arguments.only)]
     for name, figure in controls().items():
         print(f"control: {name}: {figure:.3f} CPU-s/M")
     runs: list[Measured] = []
