@@ -76,7 +76,7 @@ class Graph:
         self.ports_changed: Callable[[bool], None] = lambda _final: None
         """Told of other ports before data passes through them, and with True when a change is complete."""
         self._clock = clock
-        self._drain_s = 0.0
+        self._least_s = CLOSE_S
         self._ports: dict[Stage, Port] = {}
         self._targets: dict[Port, tuple[Stage, ...]] = {}
         self._made = self._make_all(self.plan.components, self.plan)
@@ -218,7 +218,7 @@ class Graph:
         start_s: float | None = None,
     ) -> None:
         """Without a host nothing is started, without `start_s` a start may take any time."""
-        self._drain_s = drain_s
+        self._least_s = min(CLOSE_S, drain_s / 10) if drain_s else CLOSE_S
         leaving = {place for place in self.nodes if place in made or place not in new.components}
         await self._take_down(old, new, leaving, failures, self._clock() + drain_s)
         self.plan = new
@@ -348,7 +348,7 @@ class Graph:
 
     def _share(self, deadline: float) -> float:
         """Half of the time that is left: one component that hangs leaves the others some."""
-        return max((deadline - self._clock()) / 2, min(CLOSE_S, self._drain_s / 10))
+        return max((deadline - self._clock()) / 2, self._least_s)
 
     def _release(self) -> None:
         """Let go on whoever is held: to what runs, else with the word to come again."""
@@ -385,7 +385,9 @@ class Graph:
                 port = outlets[outlet] = outlet_of(stage, self.nodes[stage].component.telemetry)
             if self._targets.get(port) != targets or port.is_paused:
                 self._targets[port] = targets
-                port.resume(self._toward(port, targets))
+                consumer = self._toward(port, targets)
+                node = self.nodes.get(stage) if isinstance(stage, Place) else None
+                port.resume(node.duration.behind(consumer) if node and node.duration and node.is_timed else consumer)
         for outlet in outlets.keys() - wanted.keys():
             gone = outlets.pop(outlet)
             self._targets.pop(gone, None)
@@ -399,9 +401,10 @@ class Graph:
         if len(targets) == 1:
             return self._port(targets[0])
         branches: dict[Hashable, Consumer] = {target: self._port(target) for target in targets}
-        if isinstance(port.consumer, FanOut):
-            port.consumer.retarget(branches)
-            return port.consumer
+        before = observe.untimed(port.consumer)
+        if isinstance(before, FanOut):
+            before.retarget(branches)
+            return before
         torn = Telemetry("service", "pipelines", self.metrics).counter(
             "airis_fan_out_torn_items",
             "{item}",
@@ -445,9 +448,9 @@ class Graph:
 
 
 async def bounded(work: Coroutine[Any, Any, object], seconds: float | None) -> None:
-    """Await the work for so long at the most, even if it does not let itself be cancelled; raises TimeoutError.
+    """Await the work for so long at the most, even if it does not let itself be cancelled.
 
-    Work that was cancelled by somebody else has failed: also a TimeoutError, of another kind for nobody.
+    Raises what the work raises, TimeoutError, and StartError for work that somebody else has cancelled.
     """
     task = asyncio.ensure_future(work)
     try:

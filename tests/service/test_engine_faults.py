@@ -16,7 +16,7 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
-from airis.component import Kind, Metrics, Permanent, Retryable, StartError, Status, Telemetry
+from airis.component import Histogram, Kind, Metrics, Permanent, Retryable, StartError, Status, Telemetry
 from airis.component.group_commit import GroupCommit, Limits
 from airis.component.testing import FakeHost, ManualClock, Sink
 from airis.config import Configuration, TelemetryConfig
@@ -854,3 +854,39 @@ def test_an_instance_that_is_about_to_start_is_not_called_absent(tmp_path: Path)
         claim.release()
 
     assert 'start it with "airis run"' not in result.output
+
+
+async def test_a_component_that_does_not_start_may_take_some_time_to_close_what_it_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = asyncio.Event()
+
+    async def shutdown(_self: Out) -> None:
+        await asyncio.sleep(0.01)
+        closed.set()
+
+    monkeypatch.setattr(Out, "shutdown", shutdown)
+
+    with pytest.raises(StartError):
+        await Graph(configuration(ONE, options={"out": {"fails": "start"}}), Metrics()).start(FakeHost(tmp_path))
+
+    assert closed.is_set()
+
+
+async def test_processors_are_timed_through_reloads(tmp_path: Path) -> None:
+    def detailed(**pipelines: tuple[str, str, str]) -> Configuration:
+        return with_telemetry(of(**pipelines), metrics={"level": "detailed"})
+
+    running = await Running(detailed(traces=("in", "through", "out")), tmp_path).start()
+    await running.reload(detailed(traces=("in", "through", "out out/2")))
+    running.exporter("out/2").sink.gate.clear()
+    slow = asyncio.create_task(running.send())
+    await running.exporter("out/2").sink.until(waiting=1)
+    await asyncio.sleep(0.05)
+    running.exporter("out/2").sink.gate.set()
+    await slow
+
+    (duration,) = (m.instrument for m in running.metrics if m.name == "otelcol_processor_internal_duration")
+    assert isinstance(duration, Histogram)
+    assert sum(duration.counts) == 1
+    assert duration.sum < 0.05, "the time behind the processor is not its own"
