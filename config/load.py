@@ -25,6 +25,13 @@ _SECTIONS = {kind.section: kind for kind in Kind}
 _SERVICE = ("extensions", "pipelines", "telemetry")
 _UNREAD = ("unreadable-source", "invalid-yaml", "duplicate-key", "wrong-type")
 """With one of these a source is left out, and what follows from that is not worth telling."""
+_OF_ITSELF = frozenset(
+    {
+        *("unknown-option", "unsupported-option", "unknown-value", "out-of-range", "wrong-type"),
+        *("invalid-id", "unknown-component", "unsupported-component", "duplicate-component", "unknown-signal"),
+    }
+)
+"""Mistakes that no other source can mend: they are told even where one is left out."""
 
 
 def load_configuration(sources: Sources, environment: Mapping[str, str] = os.environ) -> Configuration:
@@ -45,11 +52,12 @@ def read_configuration(text: str, source: str, environment: Mapping[str, str]) -
 
 
 def _assemble(resolved: Resolved, sources: Sources, findings: Findings) -> Configuration:
-    if any(problem.rule in _UNREAD for problem in findings.errors):
-        raise ConfigError(findings.errors, findings.warnings, resolved.texts)
     unreadable = {problem.mark for problem in findings.errors}
     decoding = Findings(warnings=findings.warnings)
     configuration = _Reader(decoding).read(resolved)
+    if any(problem.rule in _UNREAD for problem in findings.errors):
+        # What is missing may be in what could not be read.
+        decoding.errors = [problem for problem in decoding.errors if problem.rule in _OF_ITSELF]
     # A reference that cannot be put in stays where it is; that it is of the wrong type is not another mistake.
     errors = [*findings.errors, *(problem for problem in decoding.errors if problem.mark not in unreadable)]
     if errors:
