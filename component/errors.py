@@ -1,5 +1,8 @@
 """What a consumer may raise, one class for each thing a caller does differently, and what stops a start."""
 
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+
 
 class ConsumeError(Exception):
     """A batch was not taken, or not wholly; see the subclasses."""
@@ -27,6 +30,17 @@ class Partial(ConsumeError):
     def __init__(self, rejected: int, reason: str) -> None:
         super().__init__(reason)
         self.rejected = rejected
+
+    def shares(self, items: Sequence[int]) -> "list[Partial]":
+        """What the callers of joined requests with so many items each are told: nobody knows whose were rejected.
+
+        Shares of a running sum are whole, none exceeds its request, and together they are exactly what was rejected.
+        """
+        total = sum(items)
+        rejected = min(self.rejected, total)
+        told = f"{rejected} of {total} items in {len(items)} joined requests were rejected: {self.reason}"
+        upto = [rejected * end // total if total else 0 for end in accumulate(items, initial=0)]
+        return [Partial(end - start, told) for start, end in pairwise(upto)]
 
 
 class StartError(Exception):

@@ -11,11 +11,13 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from airis.component.config import Config, Duration
-from airis.component.errors import Retryable
+from airis.component.errors import Partial, Retryable
+from airis.component.occasional import Occasional
 from airis.component.retry import Retry, RetryConfig
 from airis.component.telemetry import Telemetry
 from airis.component.unsupported import not_supported
-from airis.data import Signal
+from airis.component.words import quoted
+from airis.data import Batch, Signal
 
 NO_STORAGE = (
     "a queue on disk is not supported yet; leave storage out: senders are held until their data is delivered, "
@@ -97,6 +99,8 @@ class Sending:
         rng: Callable[[], float] = random.random,
     ) -> None:
         self.retry = Retry(retry, telemetry, clock, sleep, rng)
+        self._telemetry = telemetry
+        self._warned = Occasional(clock)
         self._turns: defaultdict[Signal, AbstractAsyncContextManager[Any]] = defaultdict(
             (lambda: asyncio.Semaphore(queue.num_consumers)) if queue.enabled else nullcontext
         )
@@ -122,6 +126,13 @@ class Sending:
             self._held -= 1
             if not self._held:
                 self._idle.set()
+
+    def accept(self, batch: Batch, rejected: int, message: str) -> None:
+        """Take a server's partial success, the message of which is hostile; raises Partial for what it rejects."""
+        if rejected:
+            raise Partial(min(rejected, batch.items), f"the server rejected {rejected} items: {quoted(message)}")
+        if message and self._warned.due():
+            self._telemetry.log.warning("the server took it with a warning", message=quoted(message))
 
     async def close(self) -> None:
         """Return when attempts under way have come to their end; all others are told Retryable."""

@@ -14,10 +14,9 @@ from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from pydantic import Field
 
-from airis.component import Duration, Exporter, Host, Partial, Permanent, Retryable, Telemetry, exporter
+from airis.component import Duration, Exporter, Host, Permanent, Retryable, Telemetry, exporter
 from airis.component.compression import THREAD_BYTES
 from airis.component.grpc_client import GrpcClientConfig, open_channel
-from airis.component.occasional import Occasional
 from airis.component.retry import RetryConfig
 from airis.component.sending import Sending, SendingQueueConfig
 from airis.component.words import quoted
@@ -80,7 +79,6 @@ class OtlpGrpcExporter(Exporter[OtlpGrpcConfig]):
         super().__init__(config, telemetry)
         self.sending = Sending(config.sending_queue, config.retry_on_failure, telemetry, clock, sleep, rng)
         self._metadata = config.metadata()
-        self._warned = Occasional(clock)
         self._channel: grpc.Channel | None = None
         self._methods: dict[Signal, Any] = {}
 
@@ -148,10 +146,7 @@ class OtlpGrpcExporter(Exporter[OtlpGrpcConfig]):
             rejected, message = partial_success(batch.signal, body)
         except UnreadableAnswer as error:
             raise Permanent(f"the server's answer cannot be read: {quoted(str(error))}") from error
-        if rejected:
-            raise Partial(min(rejected, batch.items), f"the server rejected {rejected} items: {quoted(message)}")
-        if message and self._warned.due():
-            self.telemetry.log.warning("the server took it with a warning", message=quoted(message))
+        self.sending.accept(batch, rejected, message)
 
 
 def _set_done(done: "asyncio.Future[None]") -> None:

@@ -11,10 +11,9 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from airis.component import Duration, Exporter, Host, Partial, Permanent, Retryable, Telemetry, exporter
+from airis.component import Duration, Exporter, Host, Permanent, Retryable, Telemetry, exporter
 from airis.component.compression import compress_aside
 from airis.component.http_client import Answer, HttpClient, HttpClientConfig
-from airis.component.occasional import Occasional
 from airis.component.retry import RetryConfig
 from airis.component.sending import Sending, SendingQueueConfig
 from airis.component.words import quoted
@@ -103,7 +102,6 @@ class OtlpHttpExporter(Exporter[OtlpHttpConfig]):
         self.sending = Sending(config.sending_queue, config.retry_on_failure, telemetry, clock, sleep, rng)
         self._client = HttpClient(config)
         self._wall_clock = wall_clock
-        self._warned = Occasional(clock)
         self._headers = {"Content-Type": JSON if config.encoding == "json" else PROTOBUF}
         if config.is_compressed:
             self._headers["Content-Encoding"] = config.compression
@@ -165,10 +163,7 @@ class OtlpHttpExporter(Exporter[OtlpHttpConfig]):
             rejected, message = partial_success(batch.signal, answer.body, is_json=answer.content_type == JSON)
         except UnreadableAnswer as error:
             raise Permanent(f"the server's answer cannot be read: {quoted(str(error))}") from error
-        if rejected:
-            raise Partial(min(rejected, batch.items), f"the server rejected {rejected} items: {quoted(message)}")
-        if message and self._warned.due():
-            self.telemetry.log.warning("the server took it with a warning", message=quoted(message))
+        self.sending.accept(batch, rejected, message)
 
     def _outcome(self, answer: Answer) -> Retryable | Permanent:
         """What a caller is to do about an answer that is no success."""

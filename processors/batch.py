@@ -4,7 +4,6 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from itertools import accumulate, pairwise
 from typing import Self
 
 from pydantic import Field, field_validator, model_validator
@@ -237,17 +236,12 @@ class JoinedPartial(Partial):
 
     def __init__(self, partial: Partial, batches: Sequence[Batch]) -> None:
         super().__init__(partial.rejected, partial.reason)
-        ends = list(accumulate((batch.items for batch in batches), initial=0))
-        total = ends[-1]
-        rejected = min(partial.rejected, total)
-        # Shares of a running sum are whole, none exceeds its batch, and together they are exactly `rejected`.
-        upto = [rejected * end // total if total else 0 for end in ends]
-        self.shares = {batch.id: end - start for batch, (start, end) in zip(batches, pairwise(upto), strict=True)}
-        self.told = f"{rejected} of {total} items in {len(batches)} joined requests were rejected: {partial.reason}"
+        told = partial.shares([batch.items for batch in batches])
+        self._told = {batch.id: share for batch, share in zip(batches, told, strict=True)}
 
     def for_caller(self, batch: Batch) -> Partial:
         """What the caller of one of the batches is told."""
-        return Partial(self.shares[batch.id], self.told)
+        return self._told[batch.id]
 
 
 def _part_id(batch_id: bytes, index: int) -> bytes:

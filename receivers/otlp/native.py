@@ -6,9 +6,8 @@ answered in the same words as over the Python transport.
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine
 from functools import partial
-from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -223,7 +222,7 @@ class NativeTransport:
         if joined.requests == 1:
             self._answer(joined.token, listener.to_success(signal, "protobuf", error))
             return
-        told = shares(error, [items for _, items in joined.parts()])
+        told = error.shares([items for _, items in joined.parts()])
         for place, share in enumerate(told):
             if self.intake is not None:
                 self.intake.answer_part(joined.token, place, listener.to_success(signal, "protobuf", share))
@@ -316,18 +315,6 @@ class NativeTransport:
         finally:
             del self._calls[token]
         self._answer(token, reply)
-
-
-def shares(error: Partial, items: Sequence[int]) -> list[Partial]:
-    """What the callers of joined requests with so many items each are told; nobody knows whose were rejected.
-
-    Shares of a running sum are whole, none exceeds its request, and together they are exactly what was rejected.
-    """
-    total = sum(items)
-    rejected = min(error.rejected, total)
-    told = f"{rejected} of {total} items in {len(items)} joined requests were rejected: {error.reason}"
-    upto = [rejected * end // total if total else 0 for end in accumulate(items, initial=0)]
-    return [Partial(end - start, told) for start, end in pairwise(upto)]
 
 
 def _metadata(request: "Joined | Asked") -> Metadata:

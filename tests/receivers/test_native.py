@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from airis.component import Partial, Permanent, Retryable, StartError
 from airis.data import Batch, Signal
 from airis.receivers.otlp import listeners
-from airis.receivers.otlp.native import NativeTransport, shares
+from airis.receivers.otlp.native import NativeTransport
 
 from ..certificates import Authority
 from .conftest import SERVICES, GrpcClient, HttpClient, Otlp, Outcome, Sink, StartOtlp, request_of
@@ -173,7 +173,7 @@ async def test_of_what_was_rejected_each_is_told_a_share(otlp: Otlp, kind: str) 
 
 @given(st.lists(st.integers(0, 1000), min_size=1, max_size=50), st.integers(0, 60_000))
 def test_shares_add_up_to_what_was_rejected(items: list[int], rejected: int) -> None:
-    told = [share.rejected for share in shares(Partial(rejected, ""), items)]
+    told = [share.rejected for share in Partial(rejected, "").shares(items)]
 
     assert sum(told) == min(rejected, sum(items))
     assert all(0 <= share <= of for share, of in zip(told, items, strict=True))
