@@ -72,7 +72,7 @@ class Graph:
         self.nodes: dict[Place, Node] = {}
         """What runs."""
         self.stopping: list[Place] = []
-        """Whose shutdown is under way."""
+        """Whose shutdown is under way; none between two of them, and before the first."""
         self.ports_changed: Callable[[bool], None] = lambda _final: None
         """Told of other ports before data passes through them, and with True when a change is complete."""
         self._clock = clock

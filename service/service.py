@@ -270,7 +270,7 @@ class Service:
                 if not drain.done():
                     log.error(
                         "shutdown cut short by a second signal",
-                        components=[str(place) for place in self.graph.stopping],
+                        components=[str(place) for place in self.graph.stopping or self.graph.nodes],
                         undrained_items=dict(self.graph.undrained()),
                     )
                     drain.cancel()
