@@ -8,7 +8,7 @@ export PYTHONSAFEPATH := 1
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
-SOURCES := pyproject.toml requirements.lock hatch_build.py $(wildcard rust/Cargo.* rust/src/*.rs rust/src/*/*.rs)
+SOURCES := pyproject.toml requirements.lock hatch_build.py $(wildcard rust/Cargo.* rust/src/*.rs rust/src/*/*.rs rust/*/Cargo.toml rust/*/src/*.rs)
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,7 +46,8 @@ check: install ## Lint, types, Rust lints, generated docs
 	$(BIN)/pyright
 	$(BIN)/airis docs --check
 	@if command -v cargo >/dev/null; then \
-		cd rust && cargo fmt --check && cargo clippy --all-targets --locked -- -D warnings && cargo test --locked --quiet; \
+		cd rust && cargo fmt --all --check && cargo clippy --workspace --all-targets --locked -- -D warnings && \
+		cargo test --workspace --locked --quiet; \
 	else echo "cargo is not installed: the Rust core was not checked"; fi
 
 bench: install ## Measure CPU-seconds per million items (see docs/performance.md)

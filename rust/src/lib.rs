@@ -2,7 +2,6 @@
 //!
 //! Every function here takes buffers without copying and works without the interpreter's lock.
 
-pub mod kernels;
 // Sockets and their wake-ups are Unix's; elsewhere airis listens with its Python transport.
 #[cfg(unix)]
 pub mod net;
@@ -10,5 +9,3 @@ pub mod net;
 // Rust's unit tests run without an interpreter.
 #[cfg(not(test))]
 mod python;
-#[cfg(all(unix, not(test)))]
-mod python_intake;

@@ -18,8 +18,8 @@ use super::inflate::{Encoding, inflate};
 use super::pace::{Call, Pace};
 use super::reply::{Body, Reply, streaming};
 use super::settings::{Protocol, Settings};
-use crate::kernels::otlp::Signal;
-use crate::kernels::validate::{Validated, validate};
+use airis_kernels::otlp::Signal;
+use airis_kernels::validate::{Validated, validate};
 
 /// A body larger than this is worked on by another thread, so that this one stays responsive.
 const HEAVY: usize = 1024 * 1024;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::desk::Route;
 use super::inflate::Encoding;
 use super::pace::Limits;
-use crate::kernels::otlp::Signal;
+use airis_kernels::otlp::Signal;
 
 /// Largest head of a request.
 pub const MAX_HEAD: u32 = 64 * 1024;

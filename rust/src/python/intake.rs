@@ -15,6 +15,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString};
 use rustls::ServerConfig;
 
+use super::bytes::{joined, signal_of};
 use crate::net::budget::Budget;
 use crate::net::desk::{self, Event, Metadata};
 use crate::net::inflate::Encoding;
@@ -23,7 +24,6 @@ use crate::net::reply;
 use crate::net::server::{Certificate, Server, Socket};
 use crate::net::settings::{Protocol, Settings};
 use crate::net::tls;
-use crate::python::{joined, signal_of};
 
 /// Payloads that are together larger than this are let go of without the interpreter's lock.
 const LARGE: usize = 1024 * 1024;

@@ -77,6 +77,20 @@ pub struct Index {
     pub items: Vec<Range<usize>>,
 }
 
+/// An item with what it belongs to, each as the bytes of its message.
+#[derive(Clone, Copy)]
+pub struct Item<'a> {
+    pub resource: &'a [u8],
+    pub resource_schema_url: &'a [u8],
+    pub scope: &'a [u8],
+    pub scope_schema_url: &'a [u8],
+    /// Of a data point the metric, all its points with it; empty for other items.
+    pub metric: &'a [u8],
+    /// Of a data point the field number of the kind of the metric's data, 0 for other items.
+    pub kind: u32,
+    pub message: &'a [u8],
+}
+
 /// Whose attributes are meant.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Level {
@@ -167,6 +181,37 @@ impl Index {
         if first_item < self.items.len() {
             let items = first_item..self.items.len();
             self.metrics.push(Metric { message: whole.body..whole.end, kind, data, items });
+        }
+    }
+
+    /// Show every item in order.
+    pub fn visit<'a>(&'a self, payload: &'a [u8], mut visit: impl FnMut(&Item<'a>)) {
+        for owner in &self.owners {
+            for scope in &self.scopes[owner.scopes.clone()] {
+                let mut item = Item {
+                    resource: owner.resource.bytes(payload),
+                    resource_schema_url: &payload[owner.schema_url.clone()],
+                    scope: scope.scope.bytes(payload),
+                    scope_schema_url: &payload[scope.schema_url.clone()],
+                    metric: &[],
+                    kind: 0,
+                    message: &[],
+                };
+                for metric in &self.metrics[scope.metrics.clone()] {
+                    let data = metric.data.bytes(payload);
+                    (item.metric, item.kind) = (&payload[metric.message.clone()], metric.kind);
+                    for point in &self.items[metric.items.clone()] {
+                        item.message = &data[point.clone()];
+                        visit(&item);
+                    }
+                }
+                if self.signal != Signal::Metrics {
+                    for record in &self.items[scope.items.clone()] {
+                        item.message = &payload[record.clone()];
+                        visit(&item);
+                    }
+                }
+            }
         }
     }
 
