@@ -1,0 +1,186 @@
+"""The log against a model: whatever fails and whenever power goes, what was accepted is delivered, as it was."""
+
+from collections import defaultdict
+from hashlib import sha256
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from airis.storage.wal.log import Full, Log, LogOptions, Put
+from airis.storage.wal.subscriber import Group, Limits, Subscriber
+from tests.storage.wal.simulated import SimulatedFiles
+
+NAMES = ("exporters/store", "exporters/otlp/ü", "exporters/kafka")
+SIGNAL = 1
+
+
+def payload_of(number: int) -> bytes:
+    return sha256(number.to_bytes(8, "big")).digest() * (1 + number % 5)
+
+
+def numbers_of(group: Group) -> tuple[int, ...]:
+    return tuple(int.from_bytes(entry.head.batch_id, "big") for entry in group.entries)
+
+
+class TheLog(RuleBasedStateMachine):
+    """Puts, deliveries, crashes and losses of power in any order."""
+
+    @initialize(seed=st.integers(0, 1 << 32), segment_bytes=st.sampled_from([600, 2000, 100_000]))
+    def begin(self, seed: int, segment_bytes: int) -> None:
+        self.files = SimulatedFiles(seed)
+        self.options = LogOptions(segment_bytes=segment_bytes, cache_bytes=segment_bytes // 2)
+        self.now = 1_000
+        self.number = 0
+        self.accepted: defaultdict[str, set[int]] = defaultdict(set)
+        self.issued: defaultdict[str, set[int]] = defaultdict(set)
+        self.delivered: defaultdict[str, set[int]] = defaultdict(set)
+        self.tokens: dict[tuple[str, bytes], tuple[int, ...]] = {}
+        self.settled_under: defaultdict[tuple[str, int], set[bytes]] = defaultdict(set)
+        self.regrouped: set[int] = set()
+        """Batches of groups that were split, or were under way at many ends of the process."""
+        self.out: list[tuple[str, Group]] = []
+        self.start()
+
+    def clock(self) -> int:
+        self.now += 1
+        return self.now
+
+    def start(self) -> None:
+        self.files.failing.clear()
+        self.log = Log(self.files, self.options, self.clock, lambda: b"id of log %6d" % (self.now % 1000))
+        self.log.open()
+        self.out.clear()
+        self.subscribers: dict[str, Subscriber] = {
+            name: self.log.subscriber(name, SIGNAL) for name in NAMES if name in self.accepted or name == NAMES[0]
+        }
+
+    @rule(name=st.sampled_from(NAMES))
+    def subscribe(self, name: str) -> None:
+        try:
+            self.subscribers[name] = self.log.subscriber(name, SIGNAL)
+        except OSError:
+            return
+        self.accepted[name] |= set()
+
+    @rule(counts=st.lists(st.integers(1, 3), min_size=1, max_size=4), which=st.integers(1, 7))
+    def put(self, counts: list[int], which: int) -> None:
+        names = [name for i, name in enumerate(self.subscribers) if which >> i & 1] or [NAMES[0]]
+        numbers = range(self.number, self.number + len(counts))
+        self.number += len(counts)
+        lanes = frozenset(self.subscribers[name].lane for name in names)
+        puts = [
+            Put(lanes, SIGNAL, count, 1, 0, number.to_bytes(16, "big"), b"tenant%d" % (number % 2), payload_of(number))
+            for number, count in zip(numbers, counts, strict=True)
+        ]
+        for name in names:
+            self.issued[name] |= set(numbers)
+        for number, outcome in zip(numbers, self.log.put(puts), strict=True):
+            assert outcome is None or isinstance(outcome, Full | OSError)
+            if outcome is None:
+                for name in names:
+                    self.accepted[name].add(number)
+
+    @rule(name=st.sampled_from(NAMES), max_items=st.integers(1, 9))
+    def take(self, name: str, max_items: int) -> None:
+        if name not in self.subscribers:
+            return
+        subscriber = self.subscribers[name]
+        group = subscriber.take(Limits(max_items=max_items))
+        if group is None:
+            return
+        try:
+            subscriber.journal.sync()
+        except OSError:
+            subscriber.give_back(group)
+            return
+        self.out.append((name, group))
+        numbers = numbers_of(group)
+        if group.starts >= 2:
+            self.regrouped |= set(numbers)
+        assert self.tokens.setdefault((name, group.token), numbers) == numbers
+        assert len({entry.meta for entry in group.entries}) == 1
+        found = subscriber.payloads(group)
+        assert [payload for _, payload in found] == [payload_of(number) for number in numbers]
+        assert set(numbers) <= self.issued[name]
+
+    @precondition(lambda self: self.out)
+    @rule(data=st.data())
+    def settle(self, data: st.DataObject) -> None:
+        name, group = self.out.pop(data.draw(st.integers(0, len(self.out) - 1)))
+        self.subscribers[name].settle(group)
+        for entry in group.entries:
+            number = int.from_bytes(entry.head.batch_id, "big")
+            self.delivered[name].add(number)
+            self.settled_under[name, number].add(group.token)
+
+    @precondition(lambda self: self.out)
+    @rule(data=st.data())
+    def give_back(self, data: st.DataObject) -> None:
+        name, group = self.out.pop(data.draw(st.integers(0, len(self.out) - 1)))
+        self.subscribers[name].give_back(group)
+
+    @precondition(lambda self: self.out)
+    @rule(data=st.data())
+    def split(self, data: st.DataObject) -> None:
+        name, group = self.out.pop(data.draw(st.integers(0, len(self.out) - 1)))
+        self.regrouped |= set(numbers_of(group))
+        self.subscribers[name].split(group)
+
+    @rule()
+    def collect(self) -> None:
+        try:
+            self.log.collect()
+        except OSError:
+            pass
+
+    @rule(what=st.sampled_from(["append", "sync", "truncate", "create"]))
+    def fail(self, what: str) -> None:
+        self.files.failing.append(what)
+
+    @rule()
+    def lose_power(self) -> None:
+        self.files.lose_power()
+        self.start()
+
+    @rule()
+    def be_killed(self) -> None:
+        self.start()
+
+    @rule()
+    def end_and_start(self) -> None:
+        self.files.failing.clear()
+        self.log.close()
+        self.start()
+
+    def teardown(self) -> None:
+        if not hasattr(self, "files"):
+            return
+        self.files.failing.clear()
+        for name, group in self.out:
+            self.subscribers[name].give_back(group)
+        for name, subscriber in self.subscribers.items():
+            while (group := subscriber.take()) is not None:
+                for entry, payload in subscriber.payloads(group):
+                    number = int.from_bytes(entry.head.batch_id, "big")
+                    assert payload == payload_of(number)
+                    self.delivered[name].add(number)
+                    self.settled_under[name, number].add(group.token)
+                subscriber.settle(group)
+            buried = {
+                int.from_bytes(letter.head.batch_id, "big")
+                for letter in self.log.dead.letters()
+                if letter.subscriber == name
+            }
+            for number in self.delivered[name] - self.regrouped:
+                assert len(self.settled_under[name, number]) == 1, "the same batch under two tokens"
+            assert self.accepted[name] <= self.delivered[name] | buried
+            assert self.delivered[name] <= self.issued[name]
+            assert (subscriber.owed.batches, subscriber.owed.items, subscriber.owed.size_bytes) == (0, 0, 0)
+        self.log.collect()
+        active = [segment for segment in self.log.segments.values() if segment is self.log._active]
+        assert list(self.log.segments.values()) == active
+
+
+TestTheLog = TheLog.TestCase
+TestTheLog.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
