@@ -57,6 +57,16 @@ class SeriesIndex:
     def add(self, blocks: Blocks) -> None:
         """Note the series registered in blocks that were stored; what is oldest goes when it is too much."""
 
+def wal_frame(
+    log_id: bytes, head: tuple[int, int, int, int, int, int, int, bytes, int], meta: bytes, payload: bytes
+) -> bytes:
+    """What stands before the payload of a record of the log; `airis.storage.wal.format.frame` is its twin."""
+
+def wal_read(
+    log_id: bytes, data: bytes, start: int, payloads: bool
+) -> list[tuple[int, int, tuple[int, int, int, int, int, int, int, bytes, int] | None, bytes, bytes, bool]]:
+    """What stands in `data` from an offset on; `airis.storage.wal.format.read` is its twin."""
+
 @final
 class Reply:
     """An answer, made once and sent as often as wanted."""

@@ -11,6 +11,8 @@ from typing import Any
 from airis.storage.wal import format as layout
 from airis.storage.wal.files import Files
 from airis.storage.wal.format import Head, NotOurs, SegmentHeader, WrongVersion
+from airis.storage.wal.records import frame as frame_record
+from airis.storage.wal.records import read as read_records
 from airis.storage.wal.segment import Entry
 
 SUFFIX = ".dead"
@@ -55,7 +57,7 @@ class DeadLetters:
         file = self._files.create(name)
         try:
             head = SegmentHeader(self._log_id, entry.head.sequence, now).pack()
-            file.append([head, layout.frame(self._log_id, entry.head, meta, payload), payload])
+            file.append([head, frame_record(self._log_id, entry.head, meta, payload), payload])
             file.sync()
             self._files.sync()
         except OSError:
@@ -74,7 +76,7 @@ class DeadLetters:
         """Raises FileNotFoundError, NotOurs for one that is damaged, WrongVersion."""
         data = self._files.read(name)
         header = SegmentHeader.unpack(data)
-        found = next(layout.read(header.log_id, data, layout.SEGMENT_HEADER_BYTES), None)
+        found = next(read_records(header.log_id, data, layout.SEGMENT_HEADER_BYTES), None)
         if found is None or not found.is_whole or found.head is None:
             raise NotOurs("it is damaged")
         about: dict[str, Any] = json.loads(found.meta)

@@ -14,6 +14,8 @@ from typing import Any
 from airis.storage.wal import format as layout
 from airis.storage.wal.files import File, Files
 from airis.storage.wal.format import Head, Kind, NotOurs, SegmentHeader
+from airis.storage.wal.records import frame as frame_record
+from airis.storage.wal.records import read as read_records
 
 SUFFIX = ".cursor"
 _NEW = ".new"
@@ -183,7 +185,7 @@ def read_state(files: Files, log_id: bytes, name: str) -> State:
     data = files.read(name)
     SegmentHeader.unpack(data)
     state: State | None = None
-    for found in layout.read(log_id, data, layout.SEGMENT_HEADER_BYTES):
+    for found in read_records(log_id, data, layout.SEGMENT_HEADER_BYTES):
         if found.is_whole and found.head and found.head.kind == Kind.ENTRY:
             with suppress(ValueError, KeyError, TypeError):
                 state = _follow(state, json.loads(found.meta))
@@ -246,7 +248,7 @@ def _write_whole(files: Files, log_id: bytes, state: State) -> File:
 
 def _entry(log_id: bytes, content: dict[str, Any]) -> bytes:
     meta = json.dumps(content, separators=(",", ":")).encode()
-    return layout.frame(log_id, Head(0, Kind.ENTRY), meta, b"")
+    return frame_record(log_id, Head(0, Kind.ENTRY), meta, b"")
 
 
 def _ranges(sequences: list[int]) -> list[list[int]]:
@@ -258,4 +260,3 @@ def _ranges(sequences: list[int]) -> list[list[int]]:
 def _spread(ranges: list[list[int]]) -> Iterator[int]:
     for first, last in ranges:
         yield from range(first, last + 1)
-

@@ -22,6 +22,7 @@ from airis.storage.wal.dead import DeadLetters
 from airis.storage.wal.files import Files
 from airis.storage.wal.format import Head, Kind, NotOurs, SegmentHeader, WrongVersion
 from airis.storage.wal.journal import Journal, State
+from airis.storage.wal.records import read as read_records
 from airis.storage.wal.segment import Entry, Lane, Segment, Suspect, Writer
 from airis.storage.wal.subscriber import Subscriber
 
@@ -303,12 +304,11 @@ class Log:
 
     def _writer_for(self, size: int, now: int) -> Writer:
         writer = self._writer
-        if writer and writer.segment.last >= writer.segment.first:
-            if writer.segment.size + size > self.options.segment_bytes:
-                with suppress(OSError):  # it is completed at the next start
-                    writer.complete()
-                writer.close()
-                writer = self._writer = None
+        if writer and writer.segment.size + size > self.options.segment_bytes and writer.segment.has_records:
+            with suppress(OSError, Suspect):  # it is completed at the next start
+                writer.complete()
+            writer.close()
+            writer = self._writer = None
         if writer is None:
             writer = self._writer = Writer.create(self.files, self.log_id, self._next, now)
             self.segments[writer.segment.name] = writer.segment
@@ -321,7 +321,7 @@ class Log:
         log.error("the disk did not keep what was written", segment=segment.name, error=str(error))
         self._writer.close()
         self._writer = None
-        if segment.last < segment.first:
+        if not segment.has_records:
             del self.segments[segment.name]
 
     def _has_room(self, size: int) -> bool:
@@ -366,7 +366,7 @@ class Log:
                 self._cached_bytes -= len(payload)
             return payload
         data = self.files.read(entry.segment, entry.offset, entry.size_bytes) if entry.is_whole else b""
-        found = next(layout.read(self.log_id, data), None)
+        found = next(read_records(self.log_id, data), None)
         if found is not None and found.is_whole and found.head == entry.head:
             return found.payload
         self._quarantine(entry.segment, entry.offset, entry.end, "damaged")
@@ -452,7 +452,9 @@ class Log:
             return
         self.damaged_records += 1
         copy = f"{name}.{start}.{why}"
-        log.error("the log is damaged; the bytes are kept", segment=name, offset=start, size_bytes=end - start, copy=copy)
+        log.error(
+            "the log is damaged; the bytes are kept", segment=name, offset=start, size_bytes=end - start, copy=copy
+        )
         folder = self.files.inside(QUARANTINE)
         if copy in folder.names():
             return
@@ -472,7 +474,7 @@ class Log:
         """Complete the segment that is open, and let go of all files."""
         if self._writer is not None:
             with suppress(OSError, Suspect):
-                if self._writer.segment.last >= self._writer.segment.first:
+                if self._writer.segment.has_records:
                     self._writer.complete()
             self._writer.close()
             self._writer = None

@@ -8,6 +8,8 @@ from typing import NamedTuple
 from airis.storage.wal import format as layout
 from airis.storage.wal.files import File, Files
 from airis.storage.wal.format import Found, Head, Kind, SegmentHeader
+from airis.storage.wal.records import frame as frame_record
+from airis.storage.wal.records import read as read_records
 
 SUFFIX = ".wal"
 _END_WITHIN_BYTES = 64 * 1024
@@ -71,6 +73,11 @@ class Segment:
     amounts: dict[Lane, Amount] = field(default_factory=dict[Lane, Amount])
     entries: list[Entry] | None = None
     is_complete: bool = False
+
+    @property
+    def has_records(self) -> bool:
+        """Whether there is anything in it."""
+        return self.last >= self.first
 
     def note(self, entry: Entry) -> None:
         """Count a record."""
@@ -140,7 +147,7 @@ class Writer:
         parts: list[bytes] = []
         entries: list[Entry] = []
         for head, meta, payload in records:
-            framed = layout.frame(self._log_id, head, meta, payload)
+            framed = frame_record(self._log_id, head, meta, payload)
             parts += (framed, payload)
             end = at + len(framed) + len(payload)
             entries.append(Entry(self.segment.name, at, end, head, meta, is_whole=True))
@@ -205,7 +212,7 @@ class Scanned:
 def scan(files: Files, log_id: bytes, name: str) -> Scanned:
     """Read a whole segment, its payloads checked and left out."""
     data = files.read(name)
-    found = list(layout.read(log_id, data, layout.SEGMENT_HEADER_BYTES, payloads=False))
+    found = list(read_records(log_id, data, layout.SEGMENT_HEADER_BYTES, payloads=False))
     torn_from: int | None = None
     if found and not found[-1].is_whole:
         torn_from = found.pop().offset
@@ -226,7 +233,7 @@ def end_of(files: Files, log_id: bytes, name: str) -> bytes | None:
     data = files.read(name, max(0, size - _END_WITHIN_BYTES))
     at = data.rfind(layout.MARKER)
     while at >= 0:
-        last = next(layout.read(log_id, data, at))
+        last = next(read_records(log_id, data, at))
         if last.is_whole and last.end == len(data) and last.head and last.head.kind == Kind.END:
             return last.meta
         at = data.rfind(layout.MARKER, 0, at)

@@ -136,9 +136,7 @@ class Subscriber:
         items = size = 0
         while waiting:
             entry = waiting[0]
-            if entries and (
-                items + entry.head.items > limits.max_items or size + entry.size_bytes > limits.max_bytes
-            ):
+            if entries and (items + entry.head.items > limits.max_items or size + entry.size_bytes > limits.max_bytes):
                 break
             entries.append(waiting.popleft())
             items += entry.head.items
@@ -171,7 +169,9 @@ class Subscriber:
 
     def _fill(self) -> None:
         """Get to know what comes next."""
-        grouped = {s for group in self.state.groups.values() for s in group.sequences} if self._known < WINDOW else set()
+        grouped = (
+            {s for group in self.state.groups.values() for s in group.sequences} if self._known < WINDOW else set()
+        )
         while self._known < WINDOW:
             segment = next((s for s in self.log.segments.values() if s.last >= self.next_sequence), None)
             if segment is None:

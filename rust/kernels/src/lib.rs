@@ -15,4 +15,5 @@ pub mod split;
 pub mod traces;
 pub mod validate;
 pub mod values;
+pub mod wal;
 pub mod wire;

@@ -5,6 +5,7 @@ mod bytes;
 mod intake;
 mod payloads;
 mod view;
+mod wal;
 
 use pyo3::prelude::*;
 
@@ -18,6 +19,9 @@ mod _core {
 
     #[pymodule_export]
     use super::view::{Blocks, SeriesIndex, View, scan};
+
+    #[pymodule_export]
+    use super::wal::{wal_frame, wal_read};
 
     #[cfg(unix)]
     #[pymodule_export]
