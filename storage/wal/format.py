@@ -62,7 +62,7 @@ class SegmentHeader:
     def pack(self) -> bytes:
         """As bytes."""
         rest = _SEGMENT.pack(b"", 0, 0, 0, self.log_id, self.first_sequence, self.created_unix_nano)[16:]
-        return struct.pack("<8sHHI", SEGMENT_MAGIC, VERSION, SEGMENT_HEADER_BYTES, google_crc32c.value(rest)) + rest
+        return struct.pack("<8sHHI", SEGMENT_MAGIC, VERSION, SEGMENT_HEADER_BYTES, _checksum(rest)) + rest
 
     @classmethod
     def unpack(cls, data: bytes) -> "SegmentHeader":
@@ -72,7 +72,7 @@ class SegmentHeader:
         _, version, size, checksum, log_id, first, created = _SEGMENT.unpack_from(data)
         if version != VERSION:
             raise WrongVersion(f"version {version} of the format; this airis knows version {VERSION}")
-        if size != SEGMENT_HEADER_BYTES or checksum != google_crc32c.value(data[16:SEGMENT_HEADER_BYTES]):
+        if size != SEGMENT_HEADER_BYTES or checksum != _checksum(data[16:SEGMENT_HEADER_BYTES]):
             raise NotOurs("its header is damaged")
         return cls(log_id, first, created)
 
@@ -104,15 +104,19 @@ class Found(NamedTuple):
     is_whole: bool
 
 
+def _checksum(data: bytes, before: int = 0) -> int:
+    return google_crc32c.extend(before, data)  # type: ignore[no-any-return]  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+
+
 def frame(log_id: bytes, head: Head, meta: bytes, payload: bytes) -> bytes:
     """What stands before the payload; ValueError for more content than a record has room for."""
     size = len(meta) + len(payload)
     if size > MAX_CONTENT_BYTES:
         raise ValueError(f"a record of {size} bytes; {MAX_CONTENT_BYTES} are the most")
-    seed = google_crc32c.value(log_id)
-    content = google_crc32c.extend(google_crc32c.extend(seed, meta), payload)
+    seed = _checksum(log_id)
+    content = _checksum(payload, _checksum(meta, seed))
     packed = _HEAD.pack(content, size, len(meta), *head)
-    return MARKER + struct.pack("<I", google_crc32c.extend(seed, packed)) + packed + meta
+    return MARKER + struct.pack("<I", _checksum(packed, seed)) + packed + meta
 
 
 def read(log_id: bytes, data: bytes, start: int = 0, *, payloads: bool = True) -> Iterator[Found]:
@@ -120,7 +124,7 @@ def read(log_id: bytes, data: bytes, start: int = 0, *, payloads: bool = True) -
 
     The last one may be a record whose end is not there, as one without a head or one that is not whole.
     """
-    seed = google_crc32c.value(log_id)
+    seed = _checksum(log_id)
     at = start
     while at < len(data):
         found = _record_at(seed, data, at)
@@ -138,15 +142,12 @@ def read(log_id: bytes, data: bytes, start: int = 0, *, payloads: bool = True) -
 
 def _record_at(seed: int, data: bytes, at: int) -> Found | None:
     body = at + HEAD_BYTES
-    if body > len(data) or data[at : at + len(MARKER)] != MARKER:
+    if not _has_head(seed, data, at):
         return None
-    packed = data[at + _CHECKED_FROM : body]
-    if google_crc32c.extend(seed, packed) != int.from_bytes(data[at + len(MARKER) : at + _CHECKED_FROM], "little"):
-        return None
-    checksum, size, meta_size, *fields = _HEAD.unpack(packed)
+    checksum, size, meta_size, *fields = _HEAD.unpack_from(data, at + _CHECKED_FROM)
     end = min(body + size, len(data))
     content = data[body:end]
-    is_whole = len(content) == size and google_crc32c.extend(seed, content) == checksum
+    is_whole = len(content) == size and _checksum(content, seed) == checksum
     if not is_whole and (again := data.find(MARKER, body, end)) >= 0:
         # A file that lost bytes in the middle: the rest is not this record's.
         while again >= 0 and not _has_head(seed, data, again):
@@ -158,8 +159,7 @@ def _record_at(seed: int, data: bytes, at: int) -> Found | None:
 
 def _has_head(seed: int, data: bytes, at: int) -> bool:
     body = at + HEAD_BYTES
-    if body > len(data):
+    if body > len(data) or data[at : at + len(MARKER)] != MARKER:
         return False
-    return google_crc32c.extend(seed, data[at + _CHECKED_FROM : body]) == int.from_bytes(
-        data[at + len(MARKER) : at + _CHECKED_FROM], "little"
-    )
+    checksum = int.from_bytes(data[at + len(MARKER) : at + _CHECKED_FROM], "little")
+    return _checksum(data[at + _CHECKED_FROM : body], seed) == checksum

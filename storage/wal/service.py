@@ -1,0 +1,121 @@
+"""The log for coroutines: one thread works on it, and writes what came meanwhile together (group commit)."""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import TypeVar
+
+from airis.storage.wal.log import Log, Put
+
+T = TypeVar("T")
+
+GROUP_BYTES = 4 * 1024 * 1024
+"""Written together at most, but for a single batch that is larger."""
+COLLECT_S = 1.0
+"""How often is looked for segments to delete, while there is work."""
+
+
+class _Job:
+    """Work for the thread, and who waits for it."""
+
+    __slots__ = ("loop", "put", "waiter", "work")
+
+    def __init__(self, work: Callable[[], object] | None, put: Put | None) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.waiter: asyncio.Future[object] = self.loop.create_future()
+        self.work = work
+        self.put = put
+
+
+class LogService:
+    """Runs a log in a thread of its own. A caller that leaves does not undo what it asked for."""
+
+    def __init__(self, log: Log) -> None:
+        self.log = log
+        self._jobs: deque[_Job] = deque()
+        self._changed = threading.Condition()
+        self._is_closing = False
+        self._thread: threading.Thread | None = None
+
+    async def open(self) -> None:
+        """Open the log; raises WrongVersion, OSError."""
+        self._thread = threading.Thread(target=self._work, name="wal", daemon=True)
+        self._thread.start()
+        await self.run(self.log.open)
+
+    async def put(self, put: Put) -> None:
+        """Return when the batch is in the log for good; raises Full, OSError, and then it is not."""
+        await self._submit(_Job(None, put))
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Do something with the log, and give or raise what it does."""
+        return await self._submit(_Job(work, None))  # type: ignore[return-value]
+
+    async def close(self) -> None:
+        """Finish what was asked for, and close the log."""
+        if self._thread is None:
+            return
+        await self.run(self.log.close)
+        with self._changed:
+            self._is_closing = True
+            self._changed.notify()
+        await asyncio.to_thread(self._thread.join)
+        self._thread = None
+
+    async def _submit(self, job: _Job) -> object:
+        with self._changed:
+            if self._is_closing or self._thread is None:
+                raise OSError("the log is closed")
+            self._jobs.append(job)
+            self._changed.notify()
+        return await job.waiter
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                while not self._jobs:
+                    if self._is_closing:
+                        return
+                    self._changed.wait()
+                jobs = self._next_jobs()
+            outcomes = self._do(jobs)
+            loops = {job.loop for job in jobs}
+            for loop in loops:
+                answers = [(job, outcome) for job, outcome in zip(jobs, outcomes, strict=True) if job.loop is loop]
+                try:
+                    loop.call_soon_threadsafe(_answer, answers)
+                except RuntimeError:
+                    continue  # the loop is closed, nobody waits
+
+    def _next_jobs(self) -> list[_Job]:
+        """A single piece of work, or all puts that stand next, up to the size of a group."""
+        jobs = [self._jobs.popleft()]
+        if jobs[0].put is None:
+            return jobs
+        size = len(jobs[0].put.payload)
+        while self._jobs and (put := self._jobs[0].put) is not None:
+            size += len(put.payload)
+            if size > GROUP_BYTES:
+                break
+            jobs.append(self._jobs.popleft())
+        return jobs
+
+    def _do(self, jobs: list[_Job]) -> list[object]:
+        try:
+            work = jobs[0].work
+            if work is not None:
+                return [work()]
+            return list(self.log.put([job.put for job in jobs if job.put is not None]))
+        except BaseException as error:
+            return [error] * len(jobs)
+
+
+def _answer(answers: list[tuple[_Job, object]]) -> None:
+    for job, outcome in answers:
+        if job.waiter.done():
+            continue
+        if isinstance(outcome, BaseException):
+            job.waiter.set_exception(outcome)
+        else:
+            job.waiter.set_result(outcome)
