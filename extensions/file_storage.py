@@ -1,0 +1,159 @@
+"""Keeps on disk what exporters have accepted and not delivered: the write-ahead log of sending queues."""
+
+import asyncio
+import fcntl
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from airis.component import Config, Duration, Extension, Host, StartError, Status, Telemetry, extension
+from airis.storage.wal.files import OsFiles
+from airis.storage.wal.format import WrongVersion
+from airis.storage.wal.log import Log, LogOptions
+from airis.storage.wal.service import LogService
+
+DIRECTORY_NAME = "wal"
+MIB = 1024 * 1024
+_NO_DATABASE = "Has no effect: the log deletes whole files, and has nothing to compact"
+
+
+class CompactionConfig(Config):
+    """What the Collector does with its database file."""
+
+    on_start: bool = Field(default=False, description=f"{_NO_DATABASE}.")
+    on_rebound: bool = Field(default=False, description=f"{_NO_DATABASE}.")
+    directory: str = Field(default="", description=f"{_NO_DATABASE}.")
+    rebound_needed_threshold_mib: int = Field(default=100, ge=0, description=f"{_NO_DATABASE}.")
+    rebound_trigger_threshold_mib: int = Field(default=10, ge=0, description=f"{_NO_DATABASE}.")
+    max_transaction_size: int = Field(default=65_536, ge=0, description=f"{_NO_DATABASE}.")
+    check_interval: Duration = Field(default=5.0, ge=0, description=f"{_NO_DATABASE}.")
+    cleanup_on_start: bool = Field(default=False, description=f"{_NO_DATABASE}.")
+
+
+class FileStorageConfig(Config):
+    """Where the log is, how careful it is, and how large it may become."""
+
+    directory: str = Field(
+        default="", description=f'Where the log is kept; empty: "{DIRECTORY_NAME}" in the data directory.'
+    )
+    create_directory: bool = Field(default=True, description="Make the directory if it is not there.")
+    directory_permissions: str = Field(
+        default="0750", description="Permissions of a directory that is made, in octal digits."
+    )
+    fsync: bool = Field(
+        default=True,
+        description="Accept data only when it survives a loss of power. Writers that come at the same time share one "
+        "fsync. Off: it survives the end of the process, not that of the machine. (The Collector's default is off.)",
+    )
+    max_size_mib: int = Field(
+        default=0, ge=0, description="Most that the log takes, in MiB; 0: as much as there is room for on the disk."
+    )
+    max_age: Duration = Field(
+        default=0.0, ge=0, description="Data older than this is dropped, and counted; 0: none ever is."
+    )
+    on_full: Literal["block", "drop_oldest", "drop_newest"] = Field(
+        default="block",
+        description="What happens at max_size_mib: senders are told to try again later, or the oldest or the newest "
+        "data is dropped, and counted.",
+    )
+    segment_mib: int = Field(default=64, ge=1, le=1024, description="Size of a file of the log, in MiB.")
+    timeout: Duration = Field(default=1.0, ge=0, description="Has no effect: nobody else can hold the log's files.")
+    recreate: bool = Field(
+        default=False,
+        description="Has no effect: files that are damaged are kept in quarantine, and what is whole in them is used.",
+    )
+    compaction: CompactionConfig = Field(default=CompactionConfig(), description="Compaction of a database.")
+
+    @field_validator("directory_permissions")
+    @classmethod
+    def _octal(cls, permissions: str) -> str:
+        try:
+            if 0 <= int(permissions, 8) <= 0o777:
+                return permissions
+        except ValueError:
+            pass
+        raise ValueError('must be octal digits such as "0750"')
+
+
+@extension("file_storage")
+class FileStorage(Extension[FileStorageConfig]):
+    """Hold a write-ahead log for the sending queues that name this extension as their storage.
+
+    What a queue has accepted survives kill -9, and a loss of power with `fsync`. A queue that nobody names any more
+    keeps its backlog, and says so.
+    """
+
+    def __init__(
+        self, config: FileStorageConfig, telemetry: Telemetry, clock: Callable[[], int] = time.time_ns
+    ) -> None:
+        """`clock` gives the wall time in nanoseconds."""
+        super().__init__(config, telemetry)
+        self._clock = clock
+        self._lock: int | None = None
+        self.service: LogService | None = None
+        """The log, once started."""
+
+    async def start(self, host: Host) -> None:
+        """Open the log; raises StartError where it cannot be read, or another process has it."""
+        config = self.config
+        directory = await asyncio.to_thread(self._claim, host.data_dir)
+        options = LogOptions(
+            segment_bytes=config.segment_mib * MIB,
+            max_bytes=config.max_size_mib * MIB,
+            max_age_s=config.max_age,
+            policy=config.on_full,
+            fsync=config.fsync,
+        )
+        service = LogService(Log(OsFiles(directory), options, self._clock))
+        try:
+            await service.open()
+        except WrongVersion as error:
+            raise StartError(
+                f"{directory} was written by another version of airis and is left as it is: {error}", "directory"
+            ) from error
+        except OSError as error:
+            raise StartError(f"the log in {directory} cannot be opened: {error}", "directory") from error
+        self.service = service
+        if service.log.damaged_records:
+            self.telemetry.health.report(
+                Status.RECOVERABLE_ERROR,
+                f"{service.log.damaged_records} damaged places in {directory} are kept in quarantine",
+            )
+
+    def provides(self) -> LogService:
+        """The log."""
+        assert self.service is not None
+        return self.service
+
+    def endpoints(self) -> Mapping[str, str]:
+        """Nothing listens."""
+        return {}
+
+    async def shutdown(self) -> None:
+        """Close the log; what it holds is there at the next start."""
+        service, self.service = self.service, None
+        if service is not None:
+            await service.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _claim(self, data_dir: Path) -> Path:
+        named = self.config.directory
+        directory = Path(named).expanduser() if named else data_dir / DIRECTORY_NAME
+        try:
+            if not directory.is_dir():
+                if not self.config.create_directory:
+                    raise StartError(f"{directory} is not there; make it, or set create_directory", "directory")
+                directory.mkdir(int(self.config.directory_permissions, 8), parents=True)
+            self._lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StartError(f"another process uses the log in {directory}", "directory") from error
+        except OSError as error:
+            raise StartError(f"{directory}: {error.strerror}", "directory") from error
+        return directory
