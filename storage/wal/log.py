@@ -29,6 +29,8 @@ from airis.storage.wal.subscriber import Subscriber
 log = structlog.get_logger("airis.wal")
 
 MAX_SLOTS = 64
+_OVERHEAD_BYTES = 4096
+"""More than the header of a segment and the record that ends one."""
 QUARANTINE = "quarantine"
 DEAD = "dead"
 MAX_REMEMBERED = 65_536
@@ -327,7 +329,7 @@ class Log:
     def _has_room(self, size: int) -> bool:
         if not self.options.max_bytes:
             return True
-        while self.size_bytes + size > self.options.max_bytes:
+        while self.size_bytes + size + _OVERHEAD_BYTES > self.options.max_bytes:
             if self.options.policy != "drop_oldest" or len(self.segments) < 2:
                 return False
             self._drop(next(iter(self.segments.values())), "disk_budget")
@@ -349,7 +351,7 @@ class Log:
             segment.amounts.clear()
             for entry in scanned.entries:
                 segment.note(entry)
-        for found in scanned.damage:
+        for found in [*scanned.damage, *(entry for entry in scanned.entries if not entry.is_whole)]:
             self._quarantine(segment.name, found.offset, found.end, "damaged")
         return scanned
 
@@ -369,7 +371,8 @@ class Log:
         found = next(read_records(self.log_id, data), None)
         if found is not None and found.is_whole and found.head == entry.head:
             return found.payload
-        self._quarantine(entry.segment, entry.offset, entry.end, "damaged")
+        if entry.is_whole:  # or that was done when it was found
+            self._quarantine(entry.segment, entry.offset, entry.end, "damaged")
         return None
 
     def _cache(self, sequence: int, payload: bytes, slots: int) -> None:
@@ -393,6 +396,8 @@ class Log:
 
     def collect(self) -> None:
         """Delete what nobody needs, and what is too old."""
+        for subscriber in self.subscribers.values():
+            subscriber.fill()
         floor = min([s.floor for s in self.subscribers.values()], default=self._next)
         spent: list[Segment] = []
         for segment in self.segments.values():
@@ -448,10 +453,13 @@ class Log:
     def _quarantine(self, name: str, start: int, end: int, why: str) -> None:
         """Keep a copy of bytes that are no record; where that cannot be done, they stay where they are."""
         data = self.files.read(name, start, end - start)
-        if not any(data):
+        copy = f"{name}.{start}.{why}"
+        if not any(data):  # room that was only reserved, or that a file system lost
+            if why != "torn":
+                self.damaged_records += 1
+                log.error("the log is damaged: nothing but zeros", segment=name, offset=start, size_bytes=end - start)
             return
         self.damaged_records += 1
-        copy = f"{name}.{start}.{why}"
         log.error(
             "the log is damaged; the bytes are kept", segment=name, offset=start, size_bytes=end - start, copy=copy
         )

@@ -125,7 +125,7 @@ class Subscriber:
                 continue
             self._out[group.token] = group
             return group
-        self._fill()
+        self.fill()
         key = min(self._ready, key=lambda k: self._ready[k][0].head.sequence, default=None)
         if key is None:
             return None
@@ -167,8 +167,8 @@ class Subscriber:
         self._out[token] = group
         return group
 
-    def _fill(self) -> None:
-        """Get to know what comes next."""
+    def fill(self) -> None:
+        """Get to know what comes next; raises OSError."""
         grouped = (
             {s for group in self.state.groups.values() for s in group.sequences} if self._known < WINDOW else set()
         )
@@ -183,7 +183,7 @@ class Subscriber:
                 self.next_sequence = sequence + 1
                 if not self.reads(entry.head) or not self.state.owes(sequence):
                     continue
-                if not entry.is_whole:
+                if not entry.is_whole and sequence not in grouped:
                     self._settle_corrupt(entry)
                     continue
                 self._open.add(sequence)
@@ -308,7 +308,7 @@ class Subscriber:
     @property
     def oldest_unix_nano(self) -> int | None:
         """When the oldest of what is owed arrived, None where nothing is; raises OSError."""
-        self._fill()
+        self.fill()
         lowest = self._find([self.floor]) if self._open else []
         return lowest[0].head.wall_unix_nano if lowest else None
 

@@ -55,11 +55,11 @@ async def test_those_who_come_while_the_disk_is_busy_share_a_write(tmp_path: Pat
 
 
 async def test_each_is_told_its_own_outcome(tmp_path: Path):
-    service = await opened(tmp_path, LogOptions(max_bytes=1000))
+    service = await opened(tmp_path, LogOptions(max_bytes=5000))
     subscriber = await service.run(lambda: service.log.subscriber("exporters/store", 1))
     outcomes = await asyncio.gather(
         service.put(put(subscriber.lane, 1)),
-        service.put(put(subscriber.lane, 2, bytes(2000))),
+        service.put(put(subscriber.lane, 2, bytes(6000))),
         service.put(put(subscriber.lane, 3)),
         return_exceptions=True,
     )
