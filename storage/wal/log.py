@@ -351,8 +351,10 @@ class Log:
             segment.amounts.clear()
             for entry in scanned.entries:
                 segment.note(entry)
-        for found in [*scanned.damage, *(entry for entry in scanned.entries if not entry.is_whole)]:
-            self._quarantine(segment.name, found.offset, found.end, "damaged")
+        damaged = [(found.offset, found.end) for found in scanned.damage]
+        damaged += [(entry.offset, entry.end) for entry in scanned.entries if not entry.is_whole]
+        for start, end in damaged:
+            self._quarantine(segment.name, start, end, "damaged")
         return scanned
 
     def payload(self, entry: Entry, slot: int) -> bytes | None:

@@ -169,9 +169,9 @@ class Subscriber:
 
     def fill(self) -> None:
         """Get to know what comes next; raises OSError."""
-        grouped = (
-            {s for group in self.state.groups.values() for s in group.sequences} if self._known < WINDOW else set()
-        )
+        if self._known >= WINDOW:
+            return
+        grouped = {sequence for group in self.state.groups.values() for sequence in group.sequences}
         while self._known < WINDOW:
             segment = next((s for s in self.log.segments.values() if s.last >= self.next_sequence), None)
             if segment is None:
