@@ -58,6 +58,55 @@ class SeriesIndex:
         """Note the series registered in blocks that were stored; what is oldest goes when it is too much."""
 
 @final
+class Announced:
+    """What remote-write senders said of targets and of metric families, for the requests after it."""
+
+    def __init__(self, capacity_bytes: int = 16 * 1024 * 1024) -> None:
+        """Room for so many bytes of targets, and as many of families."""
+
+    def __len__(self) -> int: ...
+    def add(self, written: RemoteWritten) -> None:
+        """Note what a request announced, once."""
+
+@final
+class RemoteWritten:
+    """What a remote-write request became."""
+
+    @property
+    def payload(self) -> bytes:
+        """OTLP metrics."""
+
+    @property
+    def items(self) -> int:
+        """Data points in the payload."""
+
+    @property
+    def samples(self) -> int:
+        """Samples that were taken, those that only say what a target is included."""
+
+    @property
+    def histograms(self) -> int: ...
+    @property
+    def exemplars(self) -> int: ...
+    @property
+    def repaired(self) -> int:
+        """Strings whose invalid UTF-8 was replaced by U+FFFD."""
+
+    @property
+    def left_out(self) -> dict[str, tuple[int, str]]:
+        """By reason how much was left out, and the name of the first metric that it happened to.
+
+        The reasons are told in `airis.data.reference.remote_write`.
+        """
+
+def from_remote_write(version: int, body: bytes, announced: Announced, limit_bytes: int) -> RemoteWritten:
+    """The OTLP metrics of a decompressed request.
+
+    Raises MalformedPayload for what is no request of this version (1 or 2), and for one whose metrics, before they are
+    put together, are larger than `limit_bytes`; ValueError for another version.
+    """
+
+@final
 class Reply:
     """An answer, made once and sent as often as wanted."""
 

@@ -4,6 +4,7 @@ mod bytes;
 #[cfg(unix)]
 mod intake;
 mod payloads;
+mod remote_write;
 mod view;
 
 use pyo3::prelude::*;
@@ -18,6 +19,9 @@ mod _core {
 
     #[pymodule_export]
     use super::view::{Blocks, SeriesIndex, View, scan};
+
+    #[pymodule_export]
+    use super::remote_write::{Announced, RemoteWritten, from_remote_write};
 
     #[cfg(unix)]
     #[pymodule_export]
