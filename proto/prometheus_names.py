@@ -8,6 +8,12 @@ import re
 from collections.abc import Iterable
 from itertools import groupby
 
+PROMETHEUS_TYPE = "prometheus.type"
+"""The key in a metric's metadata that says that it was Prometheus', and of what type."""
+TRANSLATOR = "airis.receivers.prometheus_remote_write"
+"""The scope of what came from Prometheus and named none. It has no version: with each one every series would begin
+anew."""
+
 _TOKEN = re.compile(r"[a-zA-Z0-9:]+")
 _NOT_IN_LABEL = re.compile(r"[^a-zA-Z0-9_]")
 
@@ -70,9 +76,15 @@ def label_name(key: str) -> str:
     return escaped
 
 
-def labels(attributes: Iterable[tuple[str, str]], derived: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Labels by name: of keys that become one name the values are joined with ``;``, a derived label wins."""
-    named = [(label_name(key), value) for key, value in sorted(attributes, key=lambda pair: pair[0].encode())]
+def labels(
+    attributes: Iterable[tuple[str, str]], derived: Iterable[tuple[str, str]], *, verbatim: bool = False
+) -> list[tuple[str, str]]:
+    """Labels by name: of keys that become one name the values are joined with ``;``, a derived label wins.
+
+    The keys are the names where they are to be taken `verbatim`.
+    """
+    spell = str if verbatim else label_name
+    named = [(spell(key), value) for key, value in sorted(attributes, key=lambda pair: pair[0].encode())]
     named.sort(key=lambda pair: pair[0])
     joined = {name: ";".join(value for _, value in same) for name, same in groupby(named, key=lambda pair: pair[0])}
     return sorted({**joined, **dict(derived)}.items())

@@ -51,13 +51,11 @@ from airis.data.reference.remote_histograms import (
     write_exponential,
 )
 from airis.proto import wire
+from airis.proto.prometheus_names import PROMETHEUS_TYPE, TRANSLATOR
 from airis.proto.remote_write import V1, request_class
 
 Labels = tuple[tuple[str, str], ...]
 """Names and values, by name."""
-
-TRANSLATOR = "airis.receivers.prometheus_remote_write"
-"""The scope of what names none. It has no version: with each one every series would begin anew."""
 
 MAX_LABELS = 4096
 MAX_LABEL_BYTES = 1 << 20
@@ -324,7 +322,7 @@ class _Conversion:
                 name=place.name, unit=family.unit, description=family.help
             )
             _set_data(metric, kind)
-            metric.metadata.append(_attribute("prometheus.type", family.type_name))
+            metric.metadata.append(_attribute(PROMETHEUS_TYPE, family.type_name))
         elif len(family.help.encode()) > len(self.metrics[key].description.encode()):
             self.spend(_size(family.help))
             self.metrics[key].description = family.help

@@ -7,7 +7,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::blocks::{ARRIVAL, Block, KIND, LC, MAP, POINT_SOURCE, SENT, TIME, Tables, column};
 use super::columns::{Attributes, Fixed, List, LowCardinality, Map, Nullable, Text};
 use super::owners::{ResourceColumns, ScopeColumns};
-use super::prometheus_names::{family_name, labels};
+use super::prometheus_names::{PROMETHEUS_TYPE, TRANSLATOR, family_name, labels};
 use super::scan::{Index, Metric, Owner, Scope};
 use super::series::{Registered, SeriesKey, push_set, push_sized, push_sized_with, sort};
 use super::values::{Attribute, messages, write_integer};
@@ -339,6 +339,8 @@ struct ResourcePart<'a> {
 struct ScopePart<'a> {
     scope: &'a Scope,
     identity: Vec<u8>,
+    /// Labels that it has with Prometheus.
+    labels: Vec<(String, Vec<u8>)>,
     written: bool,
 }
 
@@ -351,6 +353,8 @@ struct MetricPart<'a> {
     message: &'a [u8],
     temporality: Vec<u8>,
     monotonic: bool,
+    /// Whether it was Prometheus' before it was OTLP: its names are, and a series is its labels.
+    is_prometheus: bool,
     family: String,
 }
 
@@ -402,7 +406,7 @@ impl Metrics {
             if !self.registered.contains_key(&key) && !known.knows(&key, hour) {
                 self.registered.insert(key, hour);
                 let series = &mut self.series;
-                series.push(id, &part, &point, &sorted, integer, resource, arrived);
+                series.push(id, &part, &point, &sorted, integer, resource, scope, arrived);
                 resource.write(&mut series.resource, payload);
                 scope.write(&mut series.scope, payload);
             }
@@ -504,7 +508,17 @@ impl<'a> ScopePart<'a> {
         push_sized(&mut identity, name);
         push_sized(&mut identity, version);
         push_sized_with(&mut identity, |out| push_set(out, &attributes));
-        Self { scope, identity, written: false }
+        let mut labels = vec![];
+        if name != TRANSLATOR.as_bytes() {
+            let named = [("otel_scope_name", name), ("otel_scope_version", version)];
+            let given = named.into_iter().filter(|(_, text)| !text.is_empty());
+            labels.extend(given.map(|(label, text)| (label.to_owned(), text.to_vec())));
+            labels.extend(attributes.iter().map(|attribute| {
+                let label = format!("otel_scope_{}", String::from_utf8_lossy(attribute.key));
+                (label, attribute.value.clone().into_text().into_owned())
+            }));
+        }
+        Self { scope, identity, labels, written: false }
     }
 
     fn write(&mut self, columns: &mut ScopeColumns, payload: &[u8]) {
@@ -545,18 +559,23 @@ impl<'a> MetricPart<'a> {
             None => write_integer(temporality.into(), &mut temporality_name),
         }
         // Both passed `validate`, so that nothing is lost here.
-        let family = family_name(
-            &String::from_utf8_lossy(name),
-            &String::from_utf8_lossy(unit),
-            kind == Kind::Sum && monotonic,
-            kind == Kind::Gauge,
-        );
-        Self { kind, name, description, unit, message, temporality: temporality_name, monotonic, family }
+        let is_prometheus = messages(message, 12).any(|data| Attribute::read(data).key == PROMETHEUS_TYPE.as_bytes());
+        let text = String::from_utf8_lossy(name);
+        let family = if is_prometheus {
+            text.into_owned()
+        } else {
+            let unit = String::from_utf8_lossy(unit);
+            family_name(&text, &unit, kind == Kind::Sum && monotonic, kind == Kind::Gauge)
+        };
+        Self { kind, name, description, unit, message, temporality: temporality_name, monotonic, is_prometheus, family }
     }
 
     fn push_identity(&self, out: &mut Vec<u8>, integer: bool) {
         let flag = |yes: bool| if yes { b"1" } else { b"0" };
         push_sized(out, self.name);
+        if self.is_prometheus {
+            return push_sized(out, PROMETHEUS_TYPE.as_bytes());
+        }
         push_sized(out, self.unit);
         push_sized(out, &[b'0' + self.kind as u8]);
         push_sized(out, &self.temporality);
@@ -575,6 +594,7 @@ impl Series {
         sorted: &[Attribute],
         integer: bool,
         resource: &ResourcePart,
+        scope: &ScopePart,
         arrived: u64,
     ) {
         self.rows += 1;
@@ -594,16 +614,19 @@ impl Series {
         self.help.push(part.description);
         self.resource_id.push(resource.id);
         self.time.push((arrived / SECOND_NANO) as u32);
-        self.push_labels(sorted, resource);
+        self.push_labels(sorted, part.is_prometheus, resource, scope);
     }
 
-    fn push_labels(&mut self, sorted: &[Attribute], resource: &ResourcePart) {
+    fn push_labels(&mut self, sorted: &[Attribute], is_prometheus: bool, resource: &ResourcePart, scope: &ScopePart) {
         let texts: Vec<_> = sorted
             .iter()
             .map(|attribute| (String::from_utf8_lossy(attribute.key), attribute.value.clone().into_text()))
             .collect();
-        let derived: Vec<_> = resource.derived.iter().map(|(name, text)| (*name, text.as_slice())).collect();
-        let labels = labels(texts.iter().map(|(key, text)| (key.as_ref(), text.as_ref())), &derived);
+        let mut derived: Vec<_> = resource.derived.iter().map(|(name, text)| (*name, text.as_slice())).collect();
+        if is_prometheus {
+            derived.extend(scope.labels.iter().map(|(name, text)| (name.as_str(), text.as_slice())));
+        }
+        let labels = labels(texts.iter().map(|(key, text)| (key.as_ref(), text.as_ref())), &derived, is_prometheus);
         for (name, text) in &labels {
             self.labels.add_text(name.as_bytes(), text);
         }

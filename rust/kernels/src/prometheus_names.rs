@@ -2,6 +2,11 @@
 
 use std::collections::BTreeMap;
 
+/// The key in a metric's metadata that says that it was Prometheus', and of what type.
+pub const PROMETHEUS_TYPE: &str = "prometheus.type";
+/// The scope of what came from Prometheus and named none.
+pub const TRANSLATOR: &str = "airis.receivers.prometheus_remote_write";
+
 /// The name of a metric family, `_total` of a counter included, `_bucket` and its like not.
 pub fn family_name(name: &str, unit: &str, counter: bool, gauge: bool) -> String {
     let mut tokens: Vec<&str> = tokens(name).collect();
@@ -101,15 +106,16 @@ fn label_name(key: &str) -> String {
 
 /// Labels by name: of keys that become one name the values are joined with `;`, a derived label wins.
 ///
-/// The attributes come in the order of their keys.
+/// The attributes come in the order of their keys, which `verbatim` are the names.
 pub fn labels<'a>(
     attributes: impl Iterator<Item = (&'a str, &'a [u8])>,
     derived: &[(&str, &[u8])],
+    verbatim: bool,
 ) -> BTreeMap<String, Vec<u8>> {
     let mut labels = BTreeMap::new();
     for (key, value) in attributes {
         labels
-            .entry(label_name(key))
+            .entry(if verbatim { key.to_owned() } else { label_name(key) })
             .and_modify(|joined: &mut Vec<u8>| {
                 joined.push(b';');
                 joined.extend_from_slice(value);

@@ -129,6 +129,7 @@ pub fn from_remote_write(
     let mut strays = strays(&request);
     let mut tree = Tree::new(limit);
     let mut series = Series::default();
+    let mut room = vec![];
     for message in request.series() {
         request.read_series(message, &mut series);
         if let Err(reason) = valid_labels(&mut series) {
@@ -144,7 +145,8 @@ pub fn from_remote_write(
         } else {
             let stray = if strays.is_empty() { None } else { strays.remove(series.labels.as_slice()) };
             series.exemplars.extend(stray.unwrap_or_default());
-            Conversion { request: &request, announced, tree: &mut tree, written: &mut written }.series(&series)?;
+            let conversion = Conversion { request: &request, announced, tree: &mut tree, written: &mut written };
+            room = conversion.series(&series, room)?;
         }
     }
     for (labels, exemplars) in request.series_of_strays(strays) {
@@ -208,11 +210,12 @@ struct Conversion<'a, 'b> {
 }
 
 impl Conversion<'_, '_> {
-    fn series(&mut self, series: &Series) -> Result<(), Malformed> {
+    /// Add the points of a series; gives the buffer back.
+    fn series(mut self, series: &Series, room: Vec<u8>) -> Result<Vec<u8>, Malformed> {
         let mut exemplars = self.exemplars(series);
         let name = label(&series.labels, b"__name__").unwrap_or_default();
         let announced = family_of(self.request, self.announced, name, series.family);
-        let place = Place::new(&series.labels, name, announced);
+        let place = Place::new(&series.labels, name, announced, room);
         let mut taken = 0;
         if !series.samples.is_empty() {
             self.samples(series, &place, &announced, &mut exemplars)?;
@@ -227,7 +230,7 @@ impl Conversion<'_, '_> {
         if lost > 0 {
             self.written.leave_out(Reason::ExemplarAlone, lost, &series.labels);
         }
-        Ok(())
+        Ok(place.into_room())
     }
 
     fn samples(
@@ -237,12 +240,14 @@ impl Conversion<'_, '_> {
         family: &Family,
         exemplars: &mut Exemplars,
     ) -> Result<(), Malformed> {
-        let times: Vec<_> = series.samples.iter().map(|sample| nano(sample.time)).collect();
-        exemplars.assign(&times);
+        if !exemplars.list.is_empty() {
+            let times: Vec<_> = series.samples.iter().map(|sample| nano(sample.time)).collect();
+            exemplars.assign(&times);
+        }
         let data = Data::of_samples(place.name, family.type_number);
         let mut metric = None;
-        for (index, (sample, time)) in series.samples.iter().zip(times).enumerate() {
-            let Some(time) = time else {
+        for (index, sample) in series.samples.iter().enumerate() {
+            let Some(time) = nano(sample.time) else {
                 self.written.leave_out(Reason::Time, 1, &series.labels);
                 continue;
             };

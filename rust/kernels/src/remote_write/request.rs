@@ -6,7 +6,7 @@ use super::announced::Family;
 use super::{Reason, Version};
 use crate::otlp::{Kind, Message};
 use crate::values::messages;
-use crate::wire::{Content, Fields, varint};
+use crate::wire::{Content, Fields, plain_attribute, varint};
 
 /// More labels than this no series has, and no larger ones: a reference of a byte can stand for a megabyte.
 const MAX_LABELS: usize = 4096;
@@ -299,6 +299,10 @@ impl<'a, 'b> Refs<'a, 'b> {
 }
 
 fn push_label<'a>(labels: &mut Labels<'a>, message: &'a [u8]) {
+    // A label looks like an attribute whose value is not wrapped.
+    if let Some(label) = plain_attribute(message) {
+        return labels.push(label);
+    }
     let (mut name, mut value) = (&b""[..], &b""[..]);
     for field in Fields::new(message) {
         match (field.number, field.content) {

@@ -6,11 +6,10 @@ use super::announced::{Announced, Family, Learned, Target};
 use super::histogram::Histogram;
 use super::request::Labels;
 use super::STALE_MARKER;
+use crate::prometheus_names::{PROMETHEUS_TYPE, TRANSLATOR};
 use crate::series::push_sized;
 use crate::wire::{Malformed, push_delimited, push_varint};
 
-/// Who made OTLP of what says nothing of its scope. It has no version: with each one every series would begin anew.
-const TRANSLATOR: &[u8] = b"airis.receivers.prometheus_remote_write";
 const TYPES: [&[u8]; 8] =
     [b"unknown", b"counter", b"gauge", b"histogram", b"gaugehistogram", b"summary", b"info", b"stateset"];
 const CUMULATIVE: u64 = 2;
@@ -77,11 +76,15 @@ pub struct Place<'a> {
     scope_version: &'a [u8],
     scope_schema_url: &'a [u8],
     scope_attributes: Labels<'a>,
-    attributes: Labels<'a>,
+    labels: &'a Labels<'a>,
+    /// The attributes of a point of samples, with their tags.
+    attributes: Vec<u8>,
 }
 
 impl<'a> Place<'a> {
-    pub fn new(labels: &Labels<'a>, name: &'a [u8], family: Family<'a>) -> Self {
+    /// `room` is a buffer to use again.
+    pub fn new(labels: &'a Labels<'a>, name: &'a [u8], family: Family<'a>, mut room: Vec<u8>) -> Self {
+        room.clear();
         let mut place = Self {
             name,
             family,
@@ -91,7 +94,8 @@ impl<'a> Place<'a> {
             scope_version: &[],
             scope_schema_url: &[],
             scope_attributes: vec![],
-            attributes: Vec::with_capacity(labels.len()),
+            labels,
+            attributes: room,
         };
         for &(name, value) in labels {
             match name {
@@ -101,16 +105,28 @@ impl<'a> Place<'a> {
                 b"otel_scope_name" => place.scope_name = value,
                 b"otel_scope_version" => place.scope_version = value,
                 b"otel_scope_schema_url" => place.scope_schema_url = value,
-                _ => match name.strip_prefix(b"otel_scope_").filter(|rest| !rest.is_empty()) {
+                _ => match scope_attribute(name) {
                     Some(attribute) => place.scope_attributes.push((attribute, value)),
-                    None => place.attributes.push((name, value)),
+                    None => push_attribute(&mut place.attributes, Data::Gauge.attributes_tag(), name, value),
                 },
             }
         }
         if place.scope_name.is_empty() && place.scope_version.is_empty() {
-            place.scope_name = TRANSLATOR;
+            place.scope_name = TRANSLATOR.as_bytes();
         }
         place
+    }
+
+    /// The buffer that it was given.
+    pub fn into_room(self) -> Vec<u8> {
+        self.attributes
+    }
+
+    fn push_attributes(&self, out: &mut Vec<u8>, data: Data) {
+        let others = |name: &[u8]| matches!(name, b"__name__" | b"job" | b"instance") || is_of_scope(name);
+        for (name, value) in self.labels.iter().filter(|(name, _)| !others(name)) {
+            push_attribute(out, data.attributes_tag(), name, value);
+        }
     }
 
     fn write_resource_key(&self, out: &mut Vec<u8>) {
@@ -329,7 +345,7 @@ impl Tree {
             push_fixed(&mut point, 0x21, value);
         }
         exemplars.for_each(|exemplar| push_bytes(&mut point, 0x2a, exemplar));
-        push_attributes(&mut point, Data::Gauge, place);
+        point.extend_from_slice(&place.attributes);
         if value == STALE_MARKER {
             point.extend_from_slice(&[0x40, NO_RECORDED_VALUE as u8]);
         }
@@ -347,9 +363,9 @@ impl Tree {
         let mut point = std::mem::take(&mut self.point);
         point.clear();
         if histogram.is_explicit() {
-            histogram.write_explicit(&mut point, exemplars, |out| push_attributes(out, Data::Explicit, place));
+            histogram.write_explicit(&mut point, exemplars, |out| place.push_attributes(out, Data::Explicit));
         } else {
-            histogram.write_exponential(&mut point, exemplars, |out| push_attributes(out, Data::Exponential, place));
+            histogram.write_exponential(&mut point, exemplars, |out| place.push_attributes(out, Data::Exponential));
         }
         self.push_point(metric, point)
     }
@@ -401,7 +417,7 @@ impl Metric {
         push_varint(&mut head, (self.points.len() + behind.len()) as u64);
         let mut tail = behind.to_vec();
         let type_name = TYPES.get(self.type_number as usize).copied().unwrap_or(TYPES[0]);
-        push_attribute(&mut tail, 0x62, b"prometheus.type", type_name);
+        push_attribute(&mut tail, 0x62, PROMETHEUS_TYPE.as_bytes(), type_name);
         out.push(0x12);
         push_varint(out, (head.len() + self.points.len() + tail.len()) as u64);
         out.extend_from_slice(&head);
@@ -448,9 +464,13 @@ fn scope_message(place: &Place) -> Vec<u8> {
     message
 }
 
-fn push_attributes(out: &mut Vec<u8>, data: Data, place: &Place) {
-    let tag = data.attributes_tag();
-    place.attributes.iter().for_each(|(name, value)| push_attribute(out, tag, name, value));
+/// The attribute of the scope that a label is.
+fn scope_attribute(label: &[u8]) -> Option<&[u8]> {
+    label.strip_prefix(b"otel_scope_").filter(|rest| !rest.is_empty())
+}
+
+fn is_of_scope(label: &[u8]) -> bool {
+    scope_attribute(label).is_some()
 }
 
 /// How many bytes a varint takes.
@@ -460,6 +480,14 @@ fn varint_size(value: usize) -> usize {
 
 /// Append a `KeyValue` with a text.
 pub fn push_attribute(out: &mut Vec<u8>, tag: u8, key: &[u8], value: &[u8]) {
+    if key.len() + value.len() < 0x80 - 6 {
+        let (key_size, value_size) = (key.len() as u8, value.len() as u8);
+        out.reserve(8 + key.len() + value.len());
+        out.extend_from_slice(&[tag, key_size + value_size + 6, 0x0a, key_size]);
+        out.extend_from_slice(key);
+        out.extend_from_slice(&[0x12, value_size + 2, 0x0a, value_size]);
+        return out.extend_from_slice(value);
+    }
     let any_value = 1 + varint_size(value.len()) + value.len();
     let size = 1 + varint_size(key.len()) + key.len() + 1 + varint_size(any_value) + any_value;
     out.push(tag);
