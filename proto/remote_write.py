@@ -1,10 +1,10 @@
-"""The messages of Prometheus remote write 1.0 (``prometheus.WriteRequest``) and 2.0 (``io.prometheus.write.v2.Request``).
+"""Prometheus remote write: ``prometheus.WriteRequest`` (1.0) and ``io.prometheus.write.v2.Request`` (2.0).
 
 The fields are those of prometheus.io, "Remote-Write 1.0 specification" and "2.0 specification". ``created_timestamp``
 is what release candidates of 2.0 had, and Prometheus before 3.8 sends, in place of a sample's ``start_timestamp``.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -148,11 +148,3 @@ def request_class(version: int) -> type[Message]:
         raise ValueError(f"there is no remote write {version}.0 here")
     request: type[Message] = MESSAGES[version]["WriteRequest" if version == V1 else "Request"]
     return request
-
-
-def symbols_of(texts: Iterator[str]) -> dict[str, int]:
-    """A symbols table: every text once, "" in front."""
-    table = {"": 0}
-    for text in texts:
-        table.setdefault(text, len(table))
-    return table

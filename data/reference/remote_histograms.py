@@ -3,6 +3,7 @@
 import math
 import struct
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from opentelemetry.proto.metrics.v1.metrics_pb2 import DataPointFlags
@@ -93,7 +94,7 @@ def _check_bounds(histogram: Any, zero_count: int) -> None:
         if bounds:
             raise LeftOut("histogram_buckets")
         return
-    rises = all(one < other for one, other in zip(bounds, bounds[1:], strict=False))
+    rises = all(one < other for one, other in pairwise(bounds))
     is_open = not bounds or bounds[-1] < math.inf  # NaN is not, either
     others = zero_count or histogram.zero_threshold or histogram.negative_spans
     offset = histogram.positive_spans[0].offset if histogram.positive_spans else 0

@@ -225,7 +225,7 @@ class _Conversion:
             assigned = _assign(made, times)
             taken = len(made) if any(time is not None for time in times) else 0
         else:
-            assigned = [[] for _ in kept]
+            assigned = _assign([], [None for _ in kept])
         for histogram, own in zip(kept, assigned, strict=False):
             if histogram is not None:
                 self.add_histogram(place, histogram, series, own)
@@ -236,7 +236,8 @@ class _Conversion:
         """What is known of the family of a series."""
         if self.version == V1:
             return family_of(name, lambda known: self.families.get(known) or self.announced.family(known))
-        metadata, symbols = series.metadata, self.request.symbols or [""]
+        metadata = series.metadata
+        symbols: Sequence[str] = self.request.symbols or [""]
         return Family(_unsigned(metadata.type), symbols[metadata.help_ref], symbols[metadata.unit_ref])
 
     def checked(self, histogram: Any, labels: Labels) -> Any:
@@ -416,5 +417,3 @@ def _is_id(text: str, digits: int) -> bool:
 
 def _unsigned(number: int) -> int:
     return number & 0xFFFF_FFFF
-
-

@@ -61,7 +61,7 @@ class Request:
         histograms: Iterable[Mapping[str, Any]] = (),
         exemplars: Iterable[tuple[Labels, float, int]] = (),
         type_name: str = "unknown",
-        help: str = "",
+        about: str = "",
         unit: str = "",
         created: int = 0,
     ) -> "Request":
@@ -76,17 +76,15 @@ class Request:
             self._label(made.exemplars.add(value=value, timestamp=timestamp), names)
         if self.version == V2:
             made.metadata.type = METRIC_TYPES.index(type_name)
-            made.metadata.help_ref, made.metadata.unit_ref = self.symbol(help), self.symbol(unit)
+            made.metadata.help_ref, made.metadata.unit_ref = self.symbol(about), self.symbol(unit)
             made.created_timestamp = created
-        elif (type_name, help, unit) != ("unknown", "", ""):
-            self.family(dict(labels)["__name__"], type_name, help, unit)
+        elif (type_name, about, unit) != ("unknown", "", ""):
+            self.family(dict(labels)["__name__"], type_name, about, unit)
         return self
 
-    def family(self, name: str, type_name: str, help: str = "", unit: str = "") -> "Request":
+    def family(self, name: str, type_name: str, about: str = "", unit: str = "") -> "Request":
         """Add a family's metadata, of 1.0."""
-        self.message.metadata.add(
-            type=METRIC_TYPES.index(type_name), metric_family_name=name, help=help, unit=unit
-        )
+        self.message.metadata.add(type=METRIC_TYPES.index(type_name), metric_family_name=name, help=about, unit=unit)
         return self
 
     def symbol(self, text: str) -> int:
@@ -106,13 +104,22 @@ class Request:
 
 
 NAMES = ("up", "http_requests_total", "x_bucket", "x_sum", "x_count", "target_info", "a.b", "ü", "")
-LABELS = ("job", "instance", "le", "otel_scope_name", "otel_scope_version", "otel_scope_schema_url", "otel_scope_x", "a")
+LABELS = (
+    "job",
+    "instance",
+    "le",
+    "otel_scope_name",
+    "otel_scope_version",
+    "otel_scope_schema_url",
+    "otel_scope_x",
+    "a",
+)
 VALUES = ("", "shop/api", "a/b/c", "host:1", "1", "ü" * 60)
 TIMES = (NOW, NOW + 1, NOW - 5000, 0, -1, (1 << 62), 9_223_372_036_854, 9_223_372_036_855)
 EXEMPLAR_LABELS = (
     *(("trace_id", "0af7651916cd43dd8448eb211c80319c"), ("trace_id", "0" * 32), ("trace_id", "AF" * 16)),
     *(("span_id", "b7ad6b7169203331"), ("span_id", "xyz"), ("", "x"), ("a", "")),
-    *(("trace_id", " " * 32), ("trace_id", "٠" * 16)),
+    *(("trace_id", " " * 32), ("trace_id", "\u0660" * 16)),
 )
 
 
@@ -179,7 +186,13 @@ class Generator:
             *({"schema": self.random.choice((-54, -5, -4, 0, 8, 52, 53))}, {"timestamp": self.time()}),
             *({"reset_hint": self.random.choice((1, 2, 3, 1 << 31 - 1))}, {"count_int": 5}, {"zero_count_int": 2}),
             *({"positive_deltas": [1, -2]}, {"positive_deltas": [1, (1 << 63) - 1]}, {"positive_deltas": [1]}),
-            *({"custom_values": self.random.choice(([], [1.0], [1.0, 1.0], [1.0, float("inf")], [float("nan")] * 2)),},),
+            *(
+                {
+                    "custom_values": self.random.choice(
+                        ([], [1.0], [1.0, 1.0], [1.0, float("inf")], [float("nan")] * 2)
+                    ),
+                },
+            ),
             *({"positive_spans": [{"offset": -(1 << 31), "length": 2}]}, {"negative_spans": [{"offset": 0}]}),
             *({"positive_spans": [{"offset": 1, "length": 1}, {"offset": 16_383, "length": 1}]},),
             *({"positive_spans": [{"offset": 1, "length": 1}, {"offset": -1, "length": 1}]},),
