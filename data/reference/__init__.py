@@ -3,6 +3,7 @@
 from airis.data.reference.announced import Announced
 from airis.data.reference.native import Blocks
 from airis.data.reference.remote_write import RemoteWritten, from_remote_write
+from airis.data.reference.samples import Samples, samples
 from airis.data.reference.series import SeriesIndex
 from airis.data.reference.split import split
 from airis.data.reference.validate import count_items, validate
@@ -13,11 +14,13 @@ __all__ = [
     "Announced",
     "Blocks",
     "RemoteWritten",
+    "Samples",
     "SeriesIndex",
     "View",
     "count_items",
     "from_json",
     "from_remote_write",
+    "samples",
     "scan",
     "split",
     "to_json",

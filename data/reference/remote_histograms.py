@@ -16,7 +16,8 @@ MAX_BUCKETS = 16_384
 
 _GAUGE = 3
 _MAX_MILLI = (2**63 - 1) // 10**6
-_STALE_MARKER = 0x7FF0_0000_0000_0002
+STALE_MARKER = 0x7FF0_0000_0000_0002
+"""Bits of the value of a stale marker."""
 
 
 class LeftOut(Exception):
@@ -34,7 +35,7 @@ def nano(milli: int) -> int | None:
 
 def is_stale(value: float) -> bool:
     """Whether a value is Prometheus' stale marker."""
-    return struct.pack("<d", value) == _STALE_MARKER.to_bytes(8, "little")
+    return struct.pack("<d", value) == STALE_MARKER.to_bytes(8, "little")
 
 
 def check_histogram(histogram: Any) -> None:

@@ -237,7 +237,7 @@ class _Conversion:
         if self.version == V1:
             return family_of(name, lambda known: self.families.get(known) or self.announced.family(known))
         metadata = series.metadata
-        symbols: Sequence[str] = self.request.symbols or [""]
+        symbols: list[str] = [*self.request.symbols] or [""]
         return Family(_unsigned(metadata.type), symbols[metadata.help_ref], symbols[metadata.unit_ref])
 
     def checked(self, histogram: Any, labels: Labels) -> Any:

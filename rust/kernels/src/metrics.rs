@@ -28,7 +28,7 @@ const SERVICE_INSTANCE: &[u8] = b"service.instance.id";
 
 /// The kind of a metric's data, by its field number, with its number in the store.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     Gauge = 1,
     Sum = 2,
     Histogram = 3,
@@ -50,7 +50,7 @@ impl Kind {
 
 /// The value of a point or an exemplar.
 #[derive(Clone, Copy, Default)]
-enum Number {
+pub(crate) enum Number {
     #[default]
     Absent,
     Double(f64),
@@ -74,36 +74,36 @@ impl Number {
 
 /// A data point of any kind, with what that kind has.
 #[derive(Default)]
-struct Point<'a> {
-    attributes: Vec<Attribute<'a>>,
-    exemplars: Vec<&'a [u8]>,
-    start: u64,
-    time: u64,
-    flags: u32,
-    number: Number,
-    count: u64,
-    sum: Option<f64>,
-    min: Option<f64>,
-    max: Option<f64>,
-    scale: i32,
-    zero_count: u64,
-    zero_threshold: f64,
-    bounds: Vec<f64>,
-    positive: Buckets,
-    negative: Buckets,
-    quantiles: Vec<f64>,
-    values: Vec<f64>,
+pub(crate) struct Point<'a> {
+    pub(crate) attributes: Vec<Attribute<'a>>,
+    pub(crate) exemplars: Vec<&'a [u8]>,
+    pub(crate) start: u64,
+    pub(crate) time: u64,
+    pub(crate) flags: u32,
+    pub(crate) number: Number,
+    pub(crate) count: u64,
+    pub(crate) sum: Option<f64>,
+    pub(crate) min: Option<f64>,
+    pub(crate) max: Option<f64>,
+    pub(crate) scale: i32,
+    pub(crate) zero_count: u64,
+    pub(crate) zero_threshold: f64,
+    pub(crate) bounds: Vec<f64>,
+    pub(crate) positive: Buckets,
+    pub(crate) negative: Buckets,
+    pub(crate) quantiles: Vec<f64>,
+    pub(crate) values: Vec<f64>,
 }
 
 #[derive(Default)]
-struct Buckets {
-    offset: i32,
-    counts: Vec<u64>,
+pub(crate) struct Buckets {
+    pub(crate) offset: i32,
+    pub(crate) counts: Vec<u64>,
 }
 
 impl<'a> Point<'a> {
     /// Read a point in the place of this one, whose room is used again.
-    fn read(&mut self, kind: Kind, data: &'a [u8]) {
+    pub(crate) fn read(&mut self, kind: Kind, data: &'a [u8]) {
         self.attributes.clear();
         self.exemplars.clear();
         for list in [&mut self.bounds, &mut self.quantiles, &mut self.values] {
@@ -345,17 +345,17 @@ struct ScopePart<'a> {
 }
 
 /// What the points of a metric share.
-struct MetricPart<'a> {
-    kind: Kind,
-    name: &'a [u8],
-    description: &'a [u8],
-    unit: &'a [u8],
-    message: &'a [u8],
-    temporality: Vec<u8>,
-    monotonic: bool,
+pub(crate) struct MetricPart<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) name: &'a [u8],
+    pub(crate) description: &'a [u8],
+    pub(crate) unit: &'a [u8],
+    pub(crate) message: &'a [u8],
+    pub(crate) temporality: Vec<u8>,
+    pub(crate) monotonic: bool,
     /// Whether it was Prometheus' before it was OTLP: its names are, and a series is its labels.
-    is_prometheus: bool,
-    family: String,
+    pub(crate) is_prometheus: bool,
+    pub(crate) family: String,
 }
 
 impl Metrics {
@@ -531,7 +531,7 @@ impl<'a> ScopePart<'a> {
 }
 
 impl<'a> MetricPart<'a> {
-    fn new(metric: &Metric, payload: &'a [u8], data: &[u8]) -> Self {
+    pub(crate) fn new(metric: &Metric, payload: &'a [u8], data: &[u8]) -> Self {
         let message = &payload[metric.message.clone()];
         let kind = Kind::of_field(metric.kind);
         let (mut name, mut description, mut unit) = (&b""[..], &b""[..], &b""[..]);

@@ -29,6 +29,79 @@ pub fn family_name(name: &str, unit: &str, counter: bool, gauge: bool) -> String
     if joined.starts_with(|c: char| c.is_ascii_digit()) { format!("_{joined}") } else { joined }
 }
 
+/// How OpenTelemetry's names become Prometheus'.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Strategy {
+    UnderscoresWithSuffixes,
+    Underscores,
+    Utf8WithSuffixes,
+    Utf8,
+}
+
+impl Strategy {
+    /// By the name that Prometheus gives it.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "UnderscoreEscapingWithSuffixes" => Some(Self::UnderscoresWithSuffixes),
+            "UnderscoreEscapingWithoutSuffixes" => Some(Self::Underscores),
+            "NoUTF8EscapingWithSuffixes" => Some(Self::Utf8WithSuffixes),
+            "NoTranslation" => Some(Self::Utf8),
+            _ => None,
+        }
+    }
+
+    /// Whether names keep their characters.
+    pub fn is_utf8(self) -> bool {
+        matches!(self, Self::Utf8WithSuffixes | Self::Utf8)
+    }
+
+    /// The name of a metric family.
+    pub fn family_name(self, name: &str, unit: &str, counter: bool, gauge: bool) -> String {
+        match self {
+            Self::UnderscoresWithSuffixes => family_name(name, unit, counter, gauge),
+            Self::Underscores => family_name(name, "", false, false),
+            Self::Utf8WithSuffixes => suffixed(name, unit, counter, gauge),
+            Self::Utf8 => name.to_owned(),
+        }
+    }
+}
+
+/// A name with the suffixes that it lacks, unit, `_per_…`, `_total` and `_ratio`, in this order.
+fn suffixed(name: &str, unit: &str, counter: bool, gauge: bool) -> String {
+    let (main, per) = unit.split_once('/').unwrap_or((unit, ""));
+    let (main, per) = (suffix(main, unit_name), suffix(per, per_unit_name));
+    let per = if per.is_empty() { per } else { format!("per_{per}") };
+    let outer = [
+        ("ratio", gauge && unit == "1"),
+        ("total", counter),
+        (per.as_str(), !per.is_empty()),
+    ];
+    let mut stem = name;
+    for (word, _) in outer.iter().filter(|(_, wanted)| *wanted) {
+        // The character in front of the word is taken for what separates it.
+        let inner = stem.strip_suffix(word).and_then(|inner| {
+            let separator = inner.chars().next_back()?;
+            Some(&inner[..inner.len() - separator.len_utf8()])
+        });
+        stem = inner.filter(|inner| !inner.is_empty()).unwrap_or(stem);
+    }
+    let mut whole = stem.to_owned();
+    if !main.is_empty() && !whole.ends_with(&main) {
+        whole = format!("{whole}_{main}");
+    }
+    for (word, _) in outer.iter().rev().filter(|(_, wanted)| *wanted) {
+        whole = format!("{whole}_{word}");
+    }
+    whole
+}
+
+/// A unit as Prometheus' metadata spells it.
+pub fn unit_text(unit: &str) -> String {
+    let (main, per) = unit.split_once('/').unwrap_or((unit, ""));
+    let (main, per) = (suffix(main, unit_name), suffix(per, per_unit_name));
+    if per.is_empty() { main } else { format!("{main}_per_{per}") }
+}
+
 fn move_to_end<'a>(tokens: &mut Vec<&'a str>, word: &'a str) {
     tokens.retain(|token| *token != word);
     tokens.push(word);
@@ -93,7 +166,7 @@ fn per_unit_name(unit: &str) -> Option<&'static str> {
 }
 
 /// The name of a label.
-fn label_name(key: &str) -> String {
+pub fn label_name(key: &str) -> String {
     let escaped: String = key.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
     if escaped.starts_with(|c: char| c.is_ascii_digit()) {
         format!("key_{escaped}")

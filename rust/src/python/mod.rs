@@ -5,6 +5,7 @@ mod bytes;
 mod intake;
 mod payloads;
 mod remote_write;
+mod samples;
 mod view;
 
 use pyo3::prelude::*;
@@ -22,6 +23,9 @@ mod _core {
 
     #[pymodule_export]
     use super::remote_write::{Announced, RemoteWritten, from_remote_write};
+
+    #[pymodule_export]
+    use super::samples::{Samples, samples};
 
     #[cfg(unix)]
     #[pymodule_export]

@@ -9,8 +9,8 @@ mod tree;
 
 use std::collections::HashMap;
 
-use announced::{Family, family_of};
 pub use announced::{Announced, Learned};
+use announced::{Family, family_of};
 use histogram::Histogram;
 use request::{Labels, REQUEST_V1, REQUEST_V2, Request, Series, valid_labels};
 use tree::{Data, Exemplars, Place, Tree, nano};

@@ -17,13 +17,8 @@ const T: Kind = Kind::Text;
 const SPANS: Kind = Kind::Message(&SPAN);
 
 pub static REQUEST_V1: Message = Message(&[O, Kind::Message(&SERIES_V1), O, Kind::Message(&FAMILY_V1)]);
-static SERIES_V1: Message = Message(&[
-    O,
-    Kind::Message(&LABEL),
-    Kind::Message(&FLAT),
-    Kind::Message(&EXEMPLAR_V1),
-    Kind::Message(&HISTOGRAM),
-]);
+static SERIES_V1: Message =
+    Message(&[O, Kind::Message(&LABEL), Kind::Message(&FLAT), Kind::Message(&EXEMPLAR_V1), Kind::Message(&HISTOGRAM)]);
 static FAMILY_V1: Message = Message(&[O, O, T, O, T, T]);
 static LABEL: Message = Message(&[O, T, T]);
 static EXEMPLAR_V1: Message = Message(&[O, Kind::Message(&LABEL)]);
@@ -229,10 +224,7 @@ impl<'a> Request<'a> {
     }
 
     /// What is left of the strays, in the order of the series they came with.
-    pub fn series_of_strays(
-        &self,
-        mut strays: HashMap<Labels<'a>, Vec<&'a [u8]>>,
-    ) -> Vec<(Labels<'a>, Vec<&'a [u8]>)> {
+    pub fn series_of_strays(&self, mut strays: HashMap<Labels<'a>, Vec<&'a [u8]>>) -> Vec<(Labels<'a>, Vec<&'a [u8]>)> {
         let mut left = vec![];
         let mut series = Series::default();
         for message in self.series() {

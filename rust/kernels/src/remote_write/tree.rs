@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
+use super::STALE_MARKER;
 use super::announced::{Announced, Family, Learned, Target};
 use super::histogram::Histogram;
 use super::request::Labels;
-use super::STALE_MARKER;
 use crate::prometheus_names::{PROMETHEUS_TYPE, TRANSLATOR};
 use crate::series::push_sized;
 use crate::wire::{Malformed, push_delimited, push_varint};
