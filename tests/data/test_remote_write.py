@@ -307,6 +307,14 @@ def test_a_histogram_that_makes_no_sense_is_left_out_alone(kernels, version, rea
 
 
 @VERSIONS
+def test_as_many_buckets_as_are_allowed_are_taken(kernels, version):
+    spans = [{"offset": 0, "length": 1}, {"offset": 16_382, "length": 1}]
+    point = only_point(kernels, Request(version).series(UP, histograms=[histogram(positive_spans=spans)]))
+
+    assert len(point.positive.bucket_counts) == 16_384
+
+
+@VERSIONS
 def test_observations_that_are_no_numbers_are_in_no_bucket(kernels, version):
     point = only_point(kernels, Request(version).series(UP, histograms=[histogram(count_int=9, sum=float("nan"))]))
 
@@ -496,3 +504,11 @@ def test_the_store_has_the_names_and_labels_that_were_sent(kernels):
         assert b"%c%b" % (len(text), text.encode()) in block
     for text in ("a_b", "key_x", "a_b_seconds_total"):
         assert b"%c%b" % (len(text), text.encode()) not in block
+
+
+def test_the_scope_that_was_made_up_is_no_label(kernels):
+    written, _ = convert(kernels, Request(2).series(UP, sample()))
+
+    block = kernels.scan("metrics", written.payload).native(1, kernels.SeriesIndex()).tables["metric_series"]
+
+    assert b"otel_scope" not in block

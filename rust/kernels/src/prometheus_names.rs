@@ -71,11 +71,7 @@ fn suffixed(name: &str, unit: &str, counter: bool, gauge: bool) -> String {
     let (main, per) = unit.split_once('/').unwrap_or((unit, ""));
     let (main, per) = (suffix(main, unit_name), suffix(per, per_unit_name));
     let per = if per.is_empty() { per } else { format!("per_{per}") };
-    let outer = [
-        ("ratio", gauge && unit == "1"),
-        ("total", counter),
-        (per.as_str(), !per.is_empty()),
-    ];
+    let outer = [("ratio", gauge && unit == "1"), ("total", counter), (per.as_str(), !per.is_empty())];
     let mut stem = name;
     for (word, _) in outer.iter().filter(|(_, wanted)| *wanted) {
         // The character in front of the word is taken for what separates it.

@@ -22,7 +22,10 @@ pub fn encode(samples: &Samples, version: Version, max_bytes: usize, metadata: b
             push_text(&mut message, 5, &family.unit);
             let mut field = vec![];
             push_delimited(&mut field, 3, &message);
-            body.add(field, vec![], max_bytes, &mut bodies);
+            if !body.is_empty() && body.size_with(&field, &[]) > max_bytes {
+                body.flush(&mut bodies);
+            }
+            body.add(&field, vec![]);
         }
         body.flush(&mut bodies);
     }
@@ -34,7 +37,7 @@ pub fn encode(samples: &Samples, version: Version, max_bytes: usize, metadata: b
             body.flush(&mut bodies);
             (field, new) = series_field(samples, series, of_series, version, &body.symbols);
         }
-        body.add(field, new, max_bytes, &mut bodies);
+        body.add(&field, new);
     }
     body.flush(&mut bodies);
     bodies
@@ -78,19 +81,16 @@ impl Body {
     }
 
     fn size_with(&self, field: &[u8], new: &[Vec<u8>]) -> usize {
-        let symbols: usize = new.iter().map(|text| symbol(text).len()).sum();
+        let symbols: usize = new.iter().map(|text| delimited_size(text)).sum();
         self.table.len() + self.fields.len() + field.len() + symbols
     }
 
-    fn add(&mut self, field: Vec<u8>, new: Vec<Vec<u8>>, max_bytes: usize, bodies: &mut Vec<Vec<u8>>) {
-        if !self.is_empty() && self.size_with(&field, &new) > max_bytes {
-            self.flush(bodies);
-        }
+    fn add(&mut self, field: &[u8], new: Vec<Vec<u8>>) {
         for text in new {
-            self.table.extend(symbol(&text));
+            push_delimited(&mut self.table, 4, &text);
             self.symbols.insert(text, self.symbols.len() as u32);
         }
-        self.fields.extend(field);
+        self.fields.extend_from_slice(field);
     }
 
     fn flush(&mut self, bodies: &mut Vec<Vec<u8>>) {
@@ -101,10 +101,9 @@ impl Body {
     }
 }
 
-fn symbol(text: &[u8]) -> Vec<u8> {
-    let mut field = vec![];
-    push_delimited(&mut field, 4, text);
-    field
+/// How many bytes a text takes as a field with a number below 16.
+fn delimited_size(text: &[u8]) -> usize {
+    1 + (usize::BITS - (text.len() | 1).leading_zeros()).div_ceil(7) as usize + text.len()
 }
 
 /// The symbols of a body, and those that a series adds.
@@ -234,17 +233,20 @@ fn zigzag(number: i64) -> u64 {
 }
 
 fn push_label(out: &mut Vec<u8>, (name, value): &(&[u8], &[u8])) {
+    // Most labels are short: their sizes take a byte each.
+    if !name.is_empty() && !value.is_empty() && name.len() + value.len() < 0x7c {
+        out.extend_from_slice(&[0x0a, (name.len() + value.len() + 4) as u8, 0x0a, name.len() as u8]);
+        out.extend_from_slice(name);
+        out.extend_from_slice(&[0x12, value.len() as u8]);
+        return out.extend_from_slice(value);
+    }
     let mut message = vec![];
     push_text(&mut message, 1, name);
     push_text(&mut message, 2, value);
     push_delimited(out, 1, &message);
 }
 
-fn push_refs<'a>(
-    out: &mut Vec<u8>,
-    labels: impl Iterator<Item = (&'a [u8], &'a [u8])>,
-    symbols: &mut Symbols<'a, '_>,
-) {
+fn push_refs<'a>(out: &mut Vec<u8>, labels: impl Iterator<Item = (&'a [u8], &'a [u8])>, symbols: &mut Symbols<'a, '_>) {
     let mut packed = vec![];
     for text in labels.flat_map(|(name, value)| [name, value]) {
         push_varint(&mut packed, symbols.index(text).into());
