@@ -65,8 +65,8 @@ class PrometheusRemoteWriteConfig(HttpClientConfig):
     protobuf_message: Literal["prometheus.WriteRequest", "io.prometheus.write.v2.Request"] = Field(
         default="prometheus.WriteRequest", description="Remote write 1.0, or 2.0, which is smaller and says more."
     )
-    compression: Literal["", "none", "snappy"] = Field(
-        default="", description="Without effect: the protocol has snappy alone."
+    compression: Literal["", "none", "gzip", "zlib", "deflate", "snappy", "x-snappy-framed", "zstd", "lz4"] = Field(
+        default="snappy", description="The protocol has snappy alone; anything else is an error."
     )
     timeout: Duration = Field(default=5.0, ge=0, description="Longest time of an attempt; 0: without a limit.")
     write_buffer_size: int = Field(default=524_288, ge=0, description="Has no effect here, in bytes.")
@@ -122,7 +122,9 @@ class PrometheusRemoteWriteConfig(HttpClientConfig):
         return endpoint
 
     @model_validator(mode="after")
-    def _headers_that_are_free(self) -> Self:
+    def _as_the_protocol_has_it(self) -> Self:
+        if self.compression not in ("", "snappy"):
+            raise ValueError("compression: remote write has snappy alone; leave it out")
         for name in self.headers:
             if name.lower() in _WITHHELD:
                 raise ValueError(f'headers: "{name}" is the protocol\'s; leave it out')

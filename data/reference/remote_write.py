@@ -237,8 +237,11 @@ class _Conversion:
         if self.version == V1:
             return family_of(name, lambda known: self.families.get(known) or self.announced.family(known))
         metadata = series.metadata
-        symbols: list[str] = [*self.request.symbols] or [""]
-        return Family(_unsigned(metadata.type), symbols[metadata.help_ref], symbols[metadata.unit_ref])
+        return Family(_unsigned(metadata.type), self.symbol(metadata.help_ref), self.symbol(metadata.unit_ref))
+
+    def symbol(self, index: int) -> str:
+        """A symbol; without any there need not be one for a text that is absent."""
+        return str(self.request.symbols[index]) if self.request.symbols else ""
 
     def checked(self, histogram: Any, labels: Labels) -> Any:
         """The histogram, None for one that cannot be taken."""
