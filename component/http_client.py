@@ -4,6 +4,7 @@ import io
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -16,6 +17,7 @@ from airis.component.config import Config, Duration, Secret
 from airis.component.headers import SecretHeaders
 from airis.component.tls import TlsClientConfig
 from airis.component.unsupported import NO_AUTHENTICATORS, NO_MIDDLEWARES, not_supported
+from airis.proto.otlp_answers import MAX_RETRY_AFTER_S
 
 if TYPE_CHECKING:
     import aiohttp
@@ -213,3 +215,15 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def retry_after_s(header: str, now_unix_s: float) -> float | None:
+    """Seconds that a Retry-After header asks to wait, as a number or a date; None where it says neither."""
+    header = header.strip()
+    if header.isascii() and header.isdigit():
+        return min(float(header[:20]), MAX_RETRY_AFTER_S)
+    try:
+        delay = parsedate_to_datetime(header).timestamp() - now_unix_s
+    except (ValueError, OverflowError):
+        return None
+    return min(max(0.0, delay), MAX_RETRY_AFTER_S)

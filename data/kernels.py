@@ -14,23 +14,67 @@ from airis.proto.otlp_json import from_json, to_json
 
 backend: Literal["native", "reference"] = "reference"
 if TYPE_CHECKING or os.environ.get("AIRIS_KERNELS") == "reference":
-    from airis.data.reference import Blocks, SeriesIndex, View, count_items, scan, split, validate
+    from airis.data.reference import (
+        Announced,
+        Blocks,
+        RemoteWritten,
+        Samples,
+        SeriesIndex,
+        View,
+        count_items,
+        from_remote_write,
+        samples,
+        scan,
+        split,
+        validate,
+    )
 else:
     try:
-        from airis._core import Blocks, SeriesIndex, View, count_items, scan, split, validate
+        from airis._core import (
+            Announced,
+            Blocks,
+            RemoteWritten,
+            Samples,
+            SeriesIndex,
+            View,
+            count_items,
+            from_remote_write,
+            samples,
+            scan,
+            split,
+            validate,
+        )
 
         backend = "native"
     except ImportError:
-        from airis.data.reference import Blocks, SeriesIndex, View, count_items, scan, split, validate
+        from airis.data.reference import (
+            Announced,
+            Blocks,
+            RemoteWritten,
+            Samples,
+            SeriesIndex,
+            View,
+            count_items,
+            from_remote_write,
+            samples,
+            scan,
+            split,
+            validate,
+        )
 
 __all__ = [
+    "Announced",
     "Blocks",
     "MalformedPayload",
+    "RemoteWritten",
+    "Samples",
     "SeriesIndex",
     "View",
     "backend",
     "count_items",
     "from_json",
+    "from_remote_write",
+    "samples",
     "scan",
     "split",
     "to_json",

@@ -4,7 +4,6 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
-from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Literal, Self
 from urllib.parse import urlsplit
@@ -13,12 +12,12 @@ from pydantic import Field, field_validator, model_validator
 
 from airis.component import Duration, Exporter, Host, Permanent, Retryable, Telemetry, exporter
 from airis.component.compression import compress_aside
-from airis.component.http_client import Answer, HttpClient, HttpClientConfig
+from airis.component.http_client import Answer, HttpClient, HttpClientConfig, retry_after_s
 from airis.component.retry import RetryConfig
 from airis.component.sending import Sending, SendingQueueConfig
 from airis.component.words import quoted
 from airis.data import Batch, Signal, kernels
-from airis.proto.otlp_answers import MAX_RETRY_AFTER_S, UnreadableAnswer, partial_success, status_message
+from airis.proto.otlp_answers import UnreadableAnswer, partial_success, status_message
 
 RETRYABLE = frozenset({429, 502, 503, 504})
 """docs/specification.md, "Failures"."""
@@ -184,15 +183,3 @@ def _words(answer: Answer) -> str:
     except UnreadableAnswer:
         pass
     return quoted(answer.body)
-
-
-def retry_after_s(header: str, now_unix_s: float) -> float | None:
-    """Seconds that a Retry-After header asks to wait, as a number or a date; None where it says neither."""
-    header = header.strip()
-    if header.isascii() and header.isdigit():
-        return min(float(header[:20]), MAX_RETRY_AFTER_S)
-    try:
-        delay = parsedate_to_datetime(header).timestamp() - now_unix_s
-    except (ValueError, OverflowError):
-        return None
-    return min(max(0.0, delay), MAX_RETRY_AFTER_S)

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, cast
 from google.rpc.code_pb2 import Code
 
 from airis.component import ConsumeError, Partial, Permanent, Retryable, StartError, Telemetry
+from airis.component.headers import WITHHELD, Metadata, metadata_of
 from airis.component.http import warn_of_exposure
 from airis.component.intake import TooLarge, Undecodable, UnknownEncoding
 from airis.component.listen import address_of, bind
 from airis.data import NO_METADATA, Signal
 from airis.data.malformed import MalformedPayload
-from airis.receivers.otlp.admission import WITHHELD, Admission, Metadata, metadata_of
+from airis.receivers.otlp.admission import Admission
 from airis.receivers.otlp.http import encoding_of
 from airis.receivers.otlp.listeners import Certificate, Error, Listener
 from airis.receivers.otlp.services import CallError, Method, Services

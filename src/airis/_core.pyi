@@ -68,6 +68,117 @@ def wal_read(
     """What stands in `data` from an offset on; `airis.storage.wal.format.read` is its twin."""
 
 @final
+class Announced:
+    """What remote-write senders said of targets and of metric families, for the requests after it."""
+
+    def __init__(self, capacity_bytes: int = 16 * 1024 * 1024) -> None:
+        """Room for so many bytes of targets, and as many of families."""
+
+    def __len__(self) -> int: ...
+    def add(self, written: RemoteWritten) -> None:
+        """Note what a request announced, once."""
+
+@final
+class RemoteWritten:
+    """What a remote-write request became."""
+
+    @property
+    def payload(self) -> bytes:
+        """OTLP metrics."""
+
+    @property
+    def items(self) -> int:
+        """Data points in the payload."""
+
+    @property
+    def samples(self) -> int:
+        """Samples that were taken, those that only say what a target is included."""
+
+    @property
+    def histograms(self) -> int: ...
+    @property
+    def exemplars(self) -> int: ...
+    @property
+    def repaired(self) -> int:
+        """Strings whose invalid UTF-8 was replaced by U+FFFD."""
+
+    @property
+    def left_out(self) -> dict[str, tuple[int, str]]:
+        """By reason how much was left out, and the name of the first metric that it happened to.
+
+        The reasons are told in `airis.data.reference.remote_write`.
+        """
+
+def from_remote_write(version: int, body: bytes, announced: Announced, limit_bytes: int) -> RemoteWritten:
+    """The OTLP metrics of a decompressed request.
+
+    Raises MalformedPayload for what is no request of this version (1 or 2), and for one whose metrics, before they are
+    put together, are larger than `limit_bytes`; ValueError for another version.
+    """
+
+def samples(
+    view: View,
+    arrived_unix_nano: int,
+    *,
+    strategy: str = "UnderscoreEscapingWithSuffixes",
+    namespace: str = "",
+    external_labels: Sequence[tuple[str, str]] = (),
+    resource_labels: bool = False,
+    except_service: bool = False,
+    target_info: bool = True,
+    scope_labels: bool = False,
+) -> Samples:
+    """The series and samples of metrics; a point without a time has that of its arrival.
+
+    `strategy` is one of `airis.proto.prometheus_names.STRATEGIES`, `namespace` a prefix of every name,
+    `external_labels` stand where a series has none of that name. `resource_labels` makes labels of the resource's
+    attributes, but with `except_service` not of those that say which service it is. Raises ValueError for another
+    signal or strategy.
+    """
+
+@final
+class Samples:
+    """Series and their samples, as columns; numbers are little-endian."""
+
+    def __len__(self) -> int:
+        """How many series there are."""
+
+    def labels(self, series: int) -> list[tuple[str, str]]:
+        """The labels of a series, by name; IndexError where there is no such series."""
+
+    @property
+    def hashes(self) -> bytes:
+        """Of every series a hash of its labels, 8 bytes each."""
+
+    @property
+    def series(self) -> bytes:
+        """Of every sample the number of its series, 4 bytes each."""
+
+    @property
+    def times(self) -> bytes:
+        """Of every sample the time in milliseconds, 8 bytes each, signed."""
+
+    @property
+    def values(self) -> bytes:
+        """Of every sample the value, a double."""
+
+    @property
+    def histograms(self) -> int:
+        """How many native histograms there are beside the samples."""
+
+    @property
+    def exemplars(self) -> int: ...
+    @property
+    def left_out(self) -> dict[str, int]:
+        """Points that are no samples, by reason: ``temporality`` (not cumulative), ``value`` (none), ``scale``."""
+
+    def remote_write(self, version: int, max_bytes: int, *, metadata: bool = False) -> list[bytes]:
+        """Bodies of at most `max_bytes` before compression, but for a series that is larger by itself.
+
+        With `metadata` those of 1.0 begin with the families; those of 2.0 have them with their series.
+        """
+
+@final
 class Reply:
     """An answer, made once and sent as often as wanted."""
 

@@ -18,11 +18,12 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from pydantic import ValidationError
 
 from airis.component import Kind, Partial, Permanent, Retryable, StartError
+from airis.component.http_client import retry_after_s
 from airis.component.intake import decompress
 from airis.component.testing import FakeHost, ManualClock, Sink, build
 from airis.component.tls import TlsServerConfig
 from airis.data import Batch, Signal, kernels
-from airis.exporters.otlp_http import OtlpHttpConfig, OtlpHttpExporter, retry_after_s
+from airis.exporters.otlp_http import OtlpHttpConfig, OtlpHttpExporter
 
 from ..certificates import Authority
 from .otlp_servers import HttpAnswer, HttpServer, batch_of, free_port, status_of

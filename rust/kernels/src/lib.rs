@@ -9,6 +9,8 @@ pub mod metrics;
 pub mod otlp;
 pub mod owners;
 pub mod prometheus_names;
+pub mod remote_write;
+pub mod samples;
 pub mod scan;
 pub mod series;
 pub mod split;

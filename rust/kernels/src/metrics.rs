@@ -7,7 +7,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::blocks::{ARRIVAL, Block, KIND, LC, MAP, POINT_SOURCE, SENT, TIME, Tables, column};
 use super::columns::{Attributes, Fixed, List, LowCardinality, Map, Nullable, Text};
 use super::owners::{ResourceColumns, ScopeColumns};
-use super::prometheus_names::{family_name, labels};
+use super::prometheus_names::{PROMETHEUS_TYPE, TRANSLATOR, family_name, labels};
 use super::scan::{Index, Metric, Owner, Scope};
 use super::series::{Registered, SeriesKey, push_set, push_sized, push_sized_with, sort};
 use super::values::{Attribute, messages, write_integer};
@@ -28,7 +28,7 @@ const SERVICE_INSTANCE: &[u8] = b"service.instance.id";
 
 /// The kind of a metric's data, by its field number, with its number in the store.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     Gauge = 1,
     Sum = 2,
     Histogram = 3,
@@ -50,7 +50,7 @@ impl Kind {
 
 /// The value of a point or an exemplar.
 #[derive(Clone, Copy, Default)]
-enum Number {
+pub(crate) enum Number {
     #[default]
     Absent,
     Double(f64),
@@ -74,36 +74,36 @@ impl Number {
 
 /// A data point of any kind, with what that kind has.
 #[derive(Default)]
-struct Point<'a> {
-    attributes: Vec<Attribute<'a>>,
-    exemplars: Vec<&'a [u8]>,
-    start: u64,
-    time: u64,
-    flags: u32,
-    number: Number,
-    count: u64,
-    sum: Option<f64>,
-    min: Option<f64>,
-    max: Option<f64>,
-    scale: i32,
-    zero_count: u64,
-    zero_threshold: f64,
-    bounds: Vec<f64>,
-    positive: Buckets,
-    negative: Buckets,
-    quantiles: Vec<f64>,
-    values: Vec<f64>,
+pub(crate) struct Point<'a> {
+    pub(crate) attributes: Vec<Attribute<'a>>,
+    pub(crate) exemplars: Vec<&'a [u8]>,
+    pub(crate) start: u64,
+    pub(crate) time: u64,
+    pub(crate) flags: u32,
+    pub(crate) number: Number,
+    pub(crate) count: u64,
+    pub(crate) sum: Option<f64>,
+    pub(crate) min: Option<f64>,
+    pub(crate) max: Option<f64>,
+    pub(crate) scale: i32,
+    pub(crate) zero_count: u64,
+    pub(crate) zero_threshold: f64,
+    pub(crate) bounds: Vec<f64>,
+    pub(crate) positive: Buckets,
+    pub(crate) negative: Buckets,
+    pub(crate) quantiles: Vec<f64>,
+    pub(crate) values: Vec<f64>,
 }
 
 #[derive(Default)]
-struct Buckets {
-    offset: i32,
-    counts: Vec<u64>,
+pub(crate) struct Buckets {
+    pub(crate) offset: i32,
+    pub(crate) counts: Vec<u64>,
 }
 
 impl<'a> Point<'a> {
     /// Read a point in the place of this one, whose room is used again.
-    fn read(&mut self, kind: Kind, data: &'a [u8]) {
+    pub(crate) fn read(&mut self, kind: Kind, data: &'a [u8]) {
         self.attributes.clear();
         self.exemplars.clear();
         for list in [&mut self.bounds, &mut self.quantiles, &mut self.values] {
@@ -339,19 +339,23 @@ struct ResourcePart<'a> {
 struct ScopePart<'a> {
     scope: &'a Scope,
     identity: Vec<u8>,
+    /// Labels that it has with Prometheus.
+    labels: Vec<(String, Vec<u8>)>,
     written: bool,
 }
 
 /// What the points of a metric share.
-struct MetricPart<'a> {
-    kind: Kind,
-    name: &'a [u8],
-    description: &'a [u8],
-    unit: &'a [u8],
-    message: &'a [u8],
-    temporality: Vec<u8>,
-    monotonic: bool,
-    family: String,
+pub(crate) struct MetricPart<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) name: &'a [u8],
+    pub(crate) description: &'a [u8],
+    pub(crate) unit: &'a [u8],
+    pub(crate) message: &'a [u8],
+    pub(crate) temporality: Vec<u8>,
+    pub(crate) monotonic: bool,
+    /// Whether it was Prometheus' before it was OTLP: its names are, and a series is its labels.
+    pub(crate) is_prometheus: bool,
+    pub(crate) family: String,
 }
 
 impl Metrics {
@@ -402,7 +406,7 @@ impl Metrics {
             if !self.registered.contains_key(&key) && !known.knows(&key, hour) {
                 self.registered.insert(key, hour);
                 let series = &mut self.series;
-                series.push(id, &part, &point, &sorted, integer, resource, arrived);
+                series.push(id, &part, &point, &sorted, integer, resource, scope, arrived);
                 resource.write(&mut series.resource, payload);
                 scope.write(&mut series.scope, payload);
             }
@@ -504,7 +508,17 @@ impl<'a> ScopePart<'a> {
         push_sized(&mut identity, name);
         push_sized(&mut identity, version);
         push_sized_with(&mut identity, |out| push_set(out, &attributes));
-        Self { scope, identity, written: false }
+        let mut labels = vec![];
+        if name != TRANSLATOR.as_bytes() {
+            let named = [("otel_scope_name", name), ("otel_scope_version", version)];
+            let given = named.into_iter().filter(|(_, text)| !text.is_empty());
+            labels.extend(given.map(|(label, text)| (label.to_owned(), text.to_vec())));
+            labels.extend(attributes.iter().map(|attribute| {
+                let label = format!("otel_scope_{}", String::from_utf8_lossy(attribute.key));
+                (label, attribute.value.clone().into_text().into_owned())
+            }));
+        }
+        Self { scope, identity, labels, written: false }
     }
 
     fn write(&mut self, columns: &mut ScopeColumns, payload: &[u8]) {
@@ -517,7 +531,7 @@ impl<'a> ScopePart<'a> {
 }
 
 impl<'a> MetricPart<'a> {
-    fn new(metric: &Metric, payload: &'a [u8], data: &[u8]) -> Self {
+    pub(crate) fn new(metric: &Metric, payload: &'a [u8], data: &[u8]) -> Self {
         let message = &payload[metric.message.clone()];
         let kind = Kind::of_field(metric.kind);
         let (mut name, mut description, mut unit) = (&b""[..], &b""[..], &b""[..]);
@@ -545,18 +559,23 @@ impl<'a> MetricPart<'a> {
             None => write_integer(temporality.into(), &mut temporality_name),
         }
         // Both passed `validate`, so that nothing is lost here.
-        let family = family_name(
-            &String::from_utf8_lossy(name),
-            &String::from_utf8_lossy(unit),
-            kind == Kind::Sum && monotonic,
-            kind == Kind::Gauge,
-        );
-        Self { kind, name, description, unit, message, temporality: temporality_name, monotonic, family }
+        let is_prometheus = messages(message, 12).any(|data| Attribute::read(data).key == PROMETHEUS_TYPE.as_bytes());
+        let text = String::from_utf8_lossy(name);
+        let family = if is_prometheus {
+            text.into_owned()
+        } else {
+            let unit = String::from_utf8_lossy(unit);
+            family_name(&text, &unit, kind == Kind::Sum && monotonic, kind == Kind::Gauge)
+        };
+        Self { kind, name, description, unit, message, temporality: temporality_name, monotonic, is_prometheus, family }
     }
 
     fn push_identity(&self, out: &mut Vec<u8>, integer: bool) {
         let flag = |yes: bool| if yes { b"1" } else { b"0" };
         push_sized(out, self.name);
+        if self.is_prometheus {
+            return push_sized(out, PROMETHEUS_TYPE.as_bytes());
+        }
         push_sized(out, self.unit);
         push_sized(out, &[b'0' + self.kind as u8]);
         push_sized(out, &self.temporality);
@@ -575,6 +594,7 @@ impl Series {
         sorted: &[Attribute],
         integer: bool,
         resource: &ResourcePart,
+        scope: &ScopePart,
         arrived: u64,
     ) {
         self.rows += 1;
@@ -594,16 +614,19 @@ impl Series {
         self.help.push(part.description);
         self.resource_id.push(resource.id);
         self.time.push((arrived / SECOND_NANO) as u32);
-        self.push_labels(sorted, resource);
+        self.push_labels(sorted, part.is_prometheus, resource, scope);
     }
 
-    fn push_labels(&mut self, sorted: &[Attribute], resource: &ResourcePart) {
+    fn push_labels(&mut self, sorted: &[Attribute], is_prometheus: bool, resource: &ResourcePart, scope: &ScopePart) {
         let texts: Vec<_> = sorted
             .iter()
             .map(|attribute| (String::from_utf8_lossy(attribute.key), attribute.value.clone().into_text()))
             .collect();
-        let derived: Vec<_> = resource.derived.iter().map(|(name, text)| (*name, text.as_slice())).collect();
-        let labels = labels(texts.iter().map(|(key, text)| (key.as_ref(), text.as_ref())), &derived);
+        let mut derived: Vec<_> = resource.derived.iter().map(|(name, text)| (*name, text.as_slice())).collect();
+        if is_prometheus {
+            derived.extend(scope.labels.iter().map(|(name, text)| (name.as_str(), text.as_slice())));
+        }
+        let labels = labels(texts.iter().map(|(key, text)| (key.as_ref(), text.as_ref())), &derived, is_prometheus);
         for (name, text) in &labels {
             self.labels.add_text(name.as_bytes(), text);
         }

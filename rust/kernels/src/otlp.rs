@@ -19,7 +19,7 @@ pub enum Kind {
 }
 
 /// A message: the kinds of its fields by number.
-pub struct Message(&'static [Kind]);
+pub struct Message(pub(crate) &'static [Kind]);
 
 impl Message {
     /// The kind of a field.

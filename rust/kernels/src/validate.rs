@@ -96,7 +96,7 @@ fn is_utf8(text: &[u8]) -> bool {
 }
 
 /// The message in `data[start..end]` with its strings repaired; None where there is nothing to repair.
-fn repair(
+pub(crate) fn repair(
     data: &[u8],
     start: usize,
     end: usize,

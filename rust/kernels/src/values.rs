@@ -235,21 +235,8 @@ pub fn write_number(number: f64, out: &mut Vec<u8>) {
     if number == 0.0 {
         return out.push(b'0');
     }
-    // The fewest digits that are this number alone, of two equally near ones the even one; Rust's own are not.
-    let mut buffer = ryu::Buffer::new();
-    let shortest = buffer.format_finite(number.abs());
-    let (mantissa, exponent) = shortest.split_once('e').unwrap_or((shortest, "0"));
-    let whole = mantissa.find('.').unwrap_or(mantissa.len()) as i32;
-    let mut digits = [0; 32];
-    let mut count = 0;
-    for digit in mantissa.bytes().filter(u8::is_ascii_digit).take(digits.len()) {
-        digits[count] = digit;
-        count += 1;
-    }
-    let leading = digits[..count].iter().take_while(|digit| **digit == b'0').count();
-    let point = whole - leading as i32 + exponent.parse::<i32>().unwrap_or(0);
-    let last = digits[..count].iter().rposition(|digit| *digit != b'0').unwrap_or(leading);
-    let digits = &digits[leading..=last];
+    let (digits, point) = shortest_digits(number);
+    let digits = digits.as_slice();
     let count = digits.len() as i32;
     if count <= point && point <= 21 {
         out.extend_from_slice(digits);
@@ -270,6 +257,54 @@ pub fn write_number(number: f64, out: &mut Vec<u8>) {
         }
         // Writing to a vector cannot fail.
         let _ = write!(out, "e{:+}", point - 1);
+    }
+}
+
+/// The fewest digits of a finite number that is not 0, and how many of them stand before the point.
+fn shortest_digits(number: f64) -> (Vec<u8>, i32) {
+    // The fewest digits that are this number alone, of two equally near ones the even one; Rust's own are not.
+    let mut buffer = ryu::Buffer::new();
+    let shortest = buffer.format_finite(number.abs());
+    let (mantissa, exponent) = shortest.split_once('e').unwrap_or((shortest, "0"));
+    let whole = mantissa.find('.').unwrap_or(mantissa.len()) as i32;
+    let mut digits = [0; 32];
+    let mut count = 0;
+    for digit in mantissa.bytes().filter(u8::is_ascii_digit).take(digits.len()) {
+        digits[count] = digit;
+        count += 1;
+    }
+    let leading = digits[..count].iter().take_while(|digit| **digit == b'0').count();
+    let point = whole - leading as i32 + exponent.parse::<i32>().unwrap_or(0);
+    let last = digits[..count].iter().rposition(|digit| *digit != b'0').unwrap_or(leading);
+    (digits[leading..=last].to_vec(), point)
+}
+
+/// Append a double in decimal digits without an exponent, as Go's `FormatFloat` with `f` and -1 does.
+pub fn write_plain(number: f64, out: &mut Vec<u8>) {
+    if number.is_nan() {
+        return out.extend_from_slice(b"NaN");
+    }
+    if number.is_infinite() {
+        return out.extend_from_slice(if number > 0.0 { b"+Inf" } else { b"-Inf" });
+    }
+    if number.is_sign_negative() {
+        out.push(b'-');
+    }
+    if number == 0.0 {
+        return out.push(b'0');
+    }
+    let (digits, point) = shortest_digits(number);
+    if point <= 0 {
+        out.extend_from_slice(b"0.");
+        out.resize(out.len() + point.unsigned_abs() as usize, b'0');
+        return out.extend_from_slice(&digits);
+    }
+    let whole = digits.len().min(point as usize);
+    out.extend_from_slice(&digits[..whole]);
+    out.resize(out.len() + point as usize - whole, b'0');
+    if whole < digits.len() {
+        out.push(b'.');
+        out.extend_from_slice(&digits[whole..]);
     }
 }
 

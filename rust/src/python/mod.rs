@@ -4,6 +4,8 @@ mod bytes;
 #[cfg(unix)]
 mod intake;
 mod payloads;
+mod remote_write;
+mod samples;
 mod view;
 mod wal;
 
@@ -22,6 +24,12 @@ mod _core {
 
     #[pymodule_export]
     use super::wal::{wal_frame, wal_read};
+
+    #[pymodule_export]
+    use super::remote_write::{Announced, RemoteWritten, from_remote_write};
+
+    #[pymodule_export]
+    use super::samples::{Samples, samples};
 
     #[cfg(unix)]
     #[pymodule_export]

@@ -35,6 +35,13 @@ pub struct View {
     index: Index,
 }
 
+impl View {
+    /// Where everything is, and the payload.
+    pub(super) fn parts<'a>(&'a self, py: Python<'a>) -> (&'a Index, &'a [u8]) {
+        (&self.index, self.payload.as_bytes(py))
+    }
+}
+
 #[pymethods]
 impl View {
     /// Spans, metric data points or log records.
