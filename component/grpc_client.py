@@ -102,7 +102,8 @@ class GrpcClientConfig(Config):
         """Raise ValueError for an option that grpcio does not have."""
         if self.compression in ("snappy", "zstd"):
             raise ValueError(
-                f"compression: grpcio has no {self.compression}; write gzip or none, transport: native, or use otlp_http"
+                f"compression: grpcio has no {self.compression}; write gzip or none, "
+                "transport: native, or use otlp_http"
             )
         if self.tls.insecure_skip_verify:
             raise ValueError(

@@ -13,7 +13,7 @@ from airis.component.tls import TlsClientConfig, system_authorities
 from airis.component.unsupported import Unsupported
 
 if TYPE_CHECKING:
-    from airis._core import Answer, Body, Client, ClientTls, Head
+    from airis._core import Answer, Body, ClientTls, Head
 
 ProxyParts = tuple[str, int, bool, str | None, str | None]
 
