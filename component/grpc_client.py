@@ -228,10 +228,10 @@ def _address(text: str, family: str) -> str:
     whole = _host_and_port(text)
     host = whole.rpartition(":")[0].removeprefix("[").removesuffix("]")
     try:
-        version = ipaddress.ip_address(host).version
+        found = f"ipv{ipaddress.ip_address(host).version}"
     except ValueError:
-        version = 0
-    if f"ipv{version}" != family:
+        found = ""
+    if found != family:
         raise ValueError(f'"{text}" is no address of {family}; write the name as it is, or dns:///{text}')
     return whole
 

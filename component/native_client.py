@@ -34,7 +34,8 @@ class Outlet:
     async def send(self, server: int, head: "Head", body: "Body", timeout_s: float) -> "Answer":
         """What came of it, in time or not; cancelled, the request is given up."""
         token = self.client.send(server, head, body, timeout_s)
-        answered = self._waiting[token] = self._loop.create_future()
+        answered: asyncio.Future[Answer] = self._loop.create_future()
+        self._waiting[token] = answered
         try:
             return await answered
         except asyncio.CancelledError:

@@ -106,10 +106,10 @@ mod tests {
 
     #[test]
     fn what_is_compressed_comes_back_at_every_level() {
-        for size in [0, 1, 1000, 300_000] {
+        for size in [0, 1, 1000, 100_000] {
             for data in [noise(size), b"telemetry ".iter().copied().cycle().take(size).collect()] {
                 for encoding in ALL {
-                    for level in [-2, 0, 1, 6, 9, 22] {
+                    for level in [-2, 1, 9, 22] {
                         let body = compress(encoding, level, &data).unwrap();
                         assert_eq!(inflate(encoding, &body, size), Ok(data.clone()), "{encoding:?} {level} {size}");
                     }
@@ -120,7 +120,8 @@ mod tests {
 
     #[test]
     fn a_higher_level_is_smaller_and_levels_do_not_mix() {
-        let data: Vec<u8> = (0..50_000_u32).flat_map(|i| (i * i % 977).to_string().into_bytes()).collect();
+        let words = ["GET", "/products/", "checkout", "http.route", "200", "service.name", "error"];
+        let data: Vec<u8> = noise(40_000).iter().flat_map(|i| words[usize::from(*i) % 7].bytes().chain([*i])).collect();
         for encoding in [Encoding::Gzip, Encoding::Zlib, Encoding::Zstd] {
             let sizes = [1, 9, 1, 9].map(|level| compress(encoding, level, &data).unwrap().len());
             assert!(sizes[1] < sizes[0], "{encoding:?} {sizes:?}");

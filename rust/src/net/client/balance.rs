@@ -171,15 +171,18 @@ impl Channel {
         if let Some(connection) = in_turn.filter_map(|link| link.connection.as_ref()).next() {
             return Found::Ready(connection.clone());
         }
-        let efforts = || state.links.iter().map(|link| &link.effort).chain([&state.look_up]);
+        let efforts = || [&state.look_up].into_iter().chain(state.links.iter().map(|link| &link.effort));
         if efforts().any(|effort| effort.is_under_way) {
             return Found::Wait;
         }
         let failed = efforts().filter_map(|effort| effort.failed.as_ref());
         let again = failed.clone().map(|(_, again)| *again).min();
         // A name without addresses says more than the addresses that it once had.
-        let why = failed.last().map(|(why, _)| why.clone());
-        Found::Failed(why.unwrap_or_else(|| "no address".to_owned()), again.unwrap_or_else(Instant::now) + FIRST_WAIT / 50)
+        let why = failed.clone().next().map(|(why, _)| why.clone());
+        Found::Failed(
+            why.unwrap_or_else(|| "no address".to_owned()),
+            again.unwrap_or_else(Instant::now) + FIRST_WAIT / 50,
+        )
     }
 
     /// Look the name up where there is one, at first and when something was lost.

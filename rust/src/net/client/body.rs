@@ -136,7 +136,7 @@ mod tests {
         let whole = [&[1, 0, 0, 0, 6][..], b"span s"].concat();
         for step in 1..=whole.len() {
             let mut piece = Piece::message(true, Bytes::from_static(b"span s")).unwrap();
-            let mut taken = Vec::new();
+            let mut taken: Vec<u8> = Vec::new();
             while piece.has_remaining() {
                 let mut slices = [std::io::IoSlice::new(&[]); 3];
                 let count = piece.chunks_vectored(&mut slices);

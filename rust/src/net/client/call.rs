@@ -46,7 +46,8 @@ pub async fn call(
 /// What is left, in the form of the header: at most eight digits.
 fn timeout(deadline: Instant) -> HeaderValue {
     let left = deadline.saturating_duration_since(Instant::now()).as_millis();
-    let text = if left < 100_000_000 { format!("{}m", left.max(1)) } else { format!("{}S", (left / 1000).min(99_999_999)) };
+    let text =
+        if left < 100_000_000 { format!("{}m", left.max(1)) } else { format!("{}S", (left / 1000).min(99_999_999)) };
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("99999999S"))
 }
 

@@ -46,18 +46,26 @@ async fn reach(remote: &Remote, addresses: Option<&[SocketAddr]>) -> Result<Wire
             reached.map_err(|why| format!("the proxy {}:{}: {why}", proxy.host, proxy.port))?
         }
         (None, _, Some(addresses)) => Layer::Tcp(connect_any(addresses).await?),
-        (None, Place::Unix(path), None) => {
-            Layer::Unix(UnixStream::connect(path).await.map_err(|error| words(&error))?)
-        }
+        (None, Place::Unix(path), None) => Layer::Unix(UnixStream::connect(path).await.map_err(|error| words(&error))?),
         (None, Place::Name(host, port), None) => Layer::Tcp(connect_any(&resolve(host, *port).await?).await?),
         (None, Place::Addresses(addresses), None) => Layer::Tcp(connect_any(addresses).await?),
     };
     if let Some(secure) = &remote.secure {
         let connector = TlsConnector::from(secure.config());
-        let stream = connector.connect(secure.name.clone(), layer).await.map_err(|error| words(&error))?;
+        let stream = connector.connect(secure.name.clone(), layer).await.map_err(|error| broken_off(&error))?;
         layer = Layer::Tls(Box::new(stream));
     }
     Ok(Wire::new(layer))
+}
+
+/// Why there is no TLS.
+fn broken_off(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
+            "the server ended the TLS handshake".to_owned()
+        }
+        _ => words(error),
+    }
 }
 
 async fn connect_any(addresses: &[SocketAddr]) -> Result<TcpStream, String> {
@@ -103,7 +111,7 @@ async fn through(proxy: &Proxy, remote: &Remote) -> Result<Layer, String> {
         let mut config = secure.config().as_ref().clone();
         config.alpn_protocols.clear();
         let connected = TlsConnector::from(Arc::new(config)).connect(name, layer).await;
-        layer = Layer::Tls(Box::new(connected.map_err(|error| words(&error))?));
+        layer = Layer::Tls(Box::new(connected.map_err(|error| broken_off(&error))?));
     }
     if let Some(to) = &proxy.tunnel_to {
         tunnel(&mut layer, to, proxy.authorization.as_deref()).await?;

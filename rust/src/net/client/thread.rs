@@ -220,6 +220,7 @@ mod tests {
         let mut ear = client.shared.ear.try_clone().unwrap();
         ear.set_nonblocking(false).unwrap();
         ear.read_exact(&mut [0]).unwrap();
+        ear.set_nonblocking(true).unwrap();
         client.take().into_iter().map(|(token, outcome)| (token, outcome.unwrap_err().kind)).collect()
     }
 
