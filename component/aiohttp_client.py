@@ -7,9 +7,11 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from airis.component.compression import compress_aside
+from airis.component.errors import StartError
 from airis.component.http_client import MAX_ANSWER_BYTES, Answer, HttpClientConfig, NoAnswer
 from airis.component.proxies import proxy_of_the_system
-from airis.component.tls import RenewalClock, load_certificate
+from airis.component.telemetry import Telemetry
+from airis.component.tls import RenewalClock, load_certificate, log_failed_reload
 
 _LARGE_BYTES = 1024 * 1024
 """Larger bodies are handed to aiohttp as files, which it sends in pieces."""
@@ -19,9 +21,10 @@ _FOR_EVER_S = 10 * 365 * 86400.0
 class AiohttpClient:
     """Speaks HTTP/1.1."""
 
-    def __init__(self, config: HttpClientConfig) -> None:
+    def __init__(self, config: HttpClientConfig, telemetry: Telemetry) -> None:
         """To be called in the loop; raises StartError for the option at fault."""
         self._config = config
+        self._telemetry = telemetry
         self._context = config.tls.context()
         self._clock = RenewalClock(config.tls.reload_interval)
         connector = aiohttp.TCPConnector(
@@ -51,7 +54,10 @@ class AiohttpClient:
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Send a body; those of the headers that the configuration has as well are the configuration's."""
         if self._clock.due() and self._config.tls.cert_file:
-            load_certificate(self._context, self._config.tls)
+            try:
+                load_certificate(self._context, self._config.tls)
+            except StartError as error:
+                log_failed_reload(error, self._telemetry)
         try:
             return await self._post(url, body, headers)
         except aiohttp.ClientResponseError as error:

@@ -160,7 +160,7 @@ def open_grpc_client(config: GrpcClientConfig, telemetry: Telemetry) -> GrpcClie
     def native() -> GrpcClient:
         from airis.component.native_grpc import NativeGrpcClient
 
-        return NativeGrpcClient(config)
+        return NativeGrpcClient(config, telemetry)
 
     def python() -> GrpcClient:
         from airis.component.grpcio_client import GrpcioClient

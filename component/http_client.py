@@ -182,11 +182,11 @@ def open_http_client(config: HttpClientConfig, urls: Sequence[str], telemetry: T
     def native() -> HttpClient:
         from airis.component.native_http import NativeHttpClient
 
-        return NativeHttpClient(config, urls)
+        return NativeHttpClient(config, urls, telemetry)
 
     def python() -> HttpClient:
         from airis.component.aiohttp_client import AiohttpClient
 
-        return AiohttpClient(config)
+        return AiohttpClient(config, telemetry)
 
     return choose(config.transport, native, python, telemetry)

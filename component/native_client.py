@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from airis.component.errors import StartError
+from airis.component.errors import Retryable, StartError
 from airis.component.proxies import Proxy
 from airis.component.tls import TlsClientConfig, system_authorities
 from airis.component.unsupported import Unsupported
@@ -51,8 +51,11 @@ class Outlet:
                 answered.set_result(answer)
 
     async def close(self) -> None:
-        """Close all connections, and end the thread."""
+        """Close all connections, and end the thread; who still waits is told to try again."""
         self._loop.remove_reader(self._fd)
+        for answered in self._waiting.values():
+            if not answered.done():
+                answered.set_exception(Retryable("the client is closed"))
         await asyncio.to_thread(self.client.end)
 
 

@@ -9,10 +9,12 @@ from urllib.parse import unquote
 from google.rpc.code_pb2 import Code
 
 from airis import __version__
+from airis.component.errors import StartError
 from airis.component.grpc_client import GrpcAnswer, GrpcClientConfig, Target, target
 from airis.component.native_client import Outlet, native_tls, proxy_parts, unusable
 from airis.component.proxies import parse_proxy, proxy_of_the_system
-from airis.component.tls import RenewalClock
+from airis.component.telemetry import Telemetry
+from airis.component.tls import RenewalClock, log_failed_reload
 from airis.component.unsupported import Unsupported
 from airis.component.words import quoted
 
@@ -46,11 +48,12 @@ OF_FAULTS = {"late": Code.DEADLINE_EXCEEDED, "protocol": Code.INTERNAL, "too_lar
 class NativeGrpcClient:
     """Calls over HTTP/2 by a thread of Rust: bytes go out as they are, or compressed there."""
 
-    def __init__(self, config: GrpcClientConfig) -> None:
+    def __init__(self, config: GrpcClientConfig, telemetry: Telemetry) -> None:
         """Raises StartError for the option at fault; Unsupported, or ImportError without Rust."""
         from airis._core import Body
 
         self._config = config
+        self._telemetry = telemetry
         self._body = Body
         self._encoding = ENCODINGS.get(config.compression, "")
         self._heads: dict[str, Head] = {}
@@ -75,7 +78,10 @@ class NativeGrpcClient:
         await self._outlet.close()
 
     def _renew(self) -> None:
-        self._remote.renew(native_tls(self._config.tls, ("h2",)))
+        try:
+            self._remote.renew(native_tls(self._config.tls, ("h2",)))
+        except StartError as error:
+            log_failed_reload(error, self._telemetry)
 
     def _head(self, method: str) -> "Head":
         from airis._core import Head

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
+from airis.component.errors import StartError
 from airis.component.http_client import MAX_ANSWER_BYTES, Answer, HttpClientConfig, NoAnswer
 from airis.component.native_client import Outlet, native_tls, proxy_parts, unusable
 from airis.component.proxies import basic_authorization, parse_proxy, proxy_of_the_system
-from airis.component.tls import RenewalClock
+from airis.component.telemetry import Telemetry
+from airis.component.tls import RenewalClock, log_failed_reload
 from airis.component.unsupported import Unsupported
 
 if TYPE_CHECKING:
@@ -37,13 +39,14 @@ class _Address:
 class NativeHttpClient:
     """HTTP/1.1, and HTTP/2 where a server chooses it under TLS, by a thread of Rust."""
 
-    def __init__(self, config: HttpClientConfig, urls: Sequence[str]) -> None:
+    def __init__(self, config: HttpClientConfig, urls: Sequence[str], telemetry: Telemetry) -> None:
         """To be called in the loop; raises StartError for the option at fault, as Unsupported, or ImportError."""
         from airis._core import Body
 
         if config.cookies:
             raise Unsupported("the native transport keeps no cookies", "cookies")
         self._config = config
+        self._telemetry = telemetry
         self._body = Body
         self._clock = RenewalClock(config.tls.reload_interval)
         self._tls = self._new_tls()
@@ -75,9 +78,7 @@ class NativeHttpClient:
     async def post(self, url: str, body: "Body", headers: Mapping[str, str]) -> Answer:
         """Send a body; those of the headers that the configuration has as well are the configuration's."""
         if self._clock.due():
-            tls = self._new_tls()
-            for remote in self._remotes:
-                remote.renew(tls)
+            self._renew()
         answer = await self._outlet.send(self._servers[url], self._head(url, headers), body, self._config.timeout)
         match answer.fault:
             case None:
@@ -94,6 +95,15 @@ class NativeHttpClient:
     async def close(self) -> None:
         """Close all connections."""
         await self._outlet.close()
+
+    def _renew(self) -> None:
+        try:
+            tls = self._new_tls()
+        except StartError as error:
+            log_failed_reload(error, self._telemetry)
+            return
+        for remote in self._remotes:
+            remote.renew(tls)
 
     def _new_tls(self) -> "ClientTls":
         offered = ("h2", "http/1.1") if self._config.force_attempt_http2 else ("http/1.1",)

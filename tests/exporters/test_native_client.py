@@ -289,8 +289,10 @@ async def test_versions_of_tls_are_kept_to(house, authority, spoken, is_taken) -
             await made.consume(batch_of())
 
 
-@pytest.mark.parametrize("kind", ["otlp_grpc", "otlp_http"])
-async def test_a_certificate_is_read_again(house, authority, tmp_path, kind) -> None:
+@pytest.mark.parametrize(
+    ("kind", "transport"), [("otlp_grpc", "native"), ("otlp_http", "native"), ("otlp_http", "python")]
+)
+async def test_a_certificate_is_read_again(house, authority, tmp_path, kind, transport, capsys) -> None:
     clients = Authority(tmp_path / "clients", "clients")
     certificate, key = authority.sign("server")
     tls = {"cert_file": str(certificate), "key_file": str(key), "client_ca_file": str(clients.file)}
@@ -299,9 +301,14 @@ async def test_a_certificate_is_read_again(house, authority, tmp_path, kind) -> 
     endpoint = next(iter(receiver.endpoints().values())).replace("127.0.0.1", "localhost")
     wrong, wrong_key = Authority(tmp_path / "wrong", "wrong").sign("client")
     own = {"cert_file": str(wrong), "key_file": str(wrong_key), "reload_interval": "1ms"}
-    made = await house.exporter(kind, endpoint, tls={"ca_file": str(authority.file), **own})
+    tls = {"ca_file": str(authority.file), **own}
+    made = await house.exporter(kind, endpoint, transport=transport, tls=tls)
     with pytest.raises(Retryable):
         await made.consume(batch_of())
+    wrong.write_text("half written")
+    with pytest.raises(Retryable):
+        await made.consume(batch_of())
+    assert "certificate not reloaded" in capsys.readouterr().out
 
     right, right_key = clients.sign("client")
     wrong.write_bytes(right.read_bytes())
@@ -566,6 +573,20 @@ def test_a_proxy_keeps_its_password_to_itself() -> None:
 
 
 # The end.
+
+
+async def test_who_waits_when_it_is_closed_is_told_to_try_again(house) -> None:
+    server = await house.server()
+    server.gate.clear()
+    made = await house.exporter("otlp_grpc", server.address, timeout="0s")
+    call = asyncio.create_task(made.consume(batch_of()))
+    await asyncio.wait_for(server.until_held(1), 10)
+    await made.client.close()
+
+    with pytest.raises(Retryable, match="the client is closed"):
+        await asyncio.wait_for(call, 10)
+    server.gate.set()
+    made.client = None
 
 
 async def test_it_ends_though_a_call_was_given_up(house) -> None:
