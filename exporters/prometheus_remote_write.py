@@ -11,8 +11,14 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from airis.component import Config, Duration, Exporter, Host, Partial, Permanent, Retryable, Telemetry, exporter
-from airis.component.compression import compress
-from airis.component.http_client import Answer, HttpClient, HttpClientConfig, retry_after_s
+from airis.component.http_client import (
+    Answer,
+    HttpClient,
+    HttpClientConfig,
+    NoAnswer,
+    open_http_client,
+    retry_after_s,
+)
 from airis.component.retry import RetryConfig
 from airis.component.sending import Sending, SendingQueueConfig
 from airis.component.unsupported import not_supported
@@ -26,7 +32,7 @@ _CONTENT_TYPES = {
 }
 _VERSION_HEADERS = {1: "0.1.0", 2: "2.0.0"}
 _WITHHELD = ("content-type", "x-prometheus-remote-write-version", "user-agent")
-_WRITTEN = tuple(f"X-Prometheus-Remote-Write-{what}-Written" for what in ("Samples", "Histograms", "Exemplars"))
+_WRITTEN = tuple(f"x-prometheus-remote-write-{what}-written" for what in ("samples", "histograms", "exemplars"))
 NO_WAL = (
     "the write-ahead log is not supported yet; leave wal out: senders are held until their data is delivered, "
     "so that nothing is lost"
@@ -173,7 +179,8 @@ class PrometheusRemoteWriteExporter(Exporter[PrometheusRemoteWriteConfig]):
             enabled=config.remote_write_queue.enabled, num_consumers=config.remote_write_queue.num_consumers
         )
         self.sending = Sending(queue, config.retry_on_failure, telemetry, clock, sleep, rng)
-        self._client = HttpClient(config)
+        self.client: HttpClient | None = None
+        """From the start to the shutdown."""
         self._wall_clock = wall_clock
         self._naming = config.naming()
         self._headers = {
@@ -184,7 +191,8 @@ class PrometheusRemoteWriteExporter(Exporter[PrometheusRemoteWriteConfig]):
 
     async def start(self, host: Host) -> None:
         """Read certificates and be ready to connect; raises StartError that names the option at fault."""
-        await self._client.open()
+        config = self.config.model_copy(update={"compression": "snappy"})
+        self.client = open_http_client(config, [config.endpoint], self.telemetry)
         self.sending.open()
 
     async def shutdown(self) -> None:
@@ -192,7 +200,9 @@ class PrometheusRemoteWriteExporter(Exporter[PrometheusRemoteWriteConfig]):
         try:
             await self.sending.close()
         finally:
-            await self._client.close()
+            client, self.client = self.client, None
+            if client is not None:
+                await client.close()
 
     async def consume(self, batch: Batch) -> None:
         """Return when the server acknowledged the batch; raises Partial for what is no sample or was refused."""
@@ -211,7 +221,7 @@ class PrometheusRemoteWriteExporter(Exporter[PrometheusRemoteWriteConfig]):
             raise Partial(min(rejected, batch.items), "; ".join(reasons))
 
     def _bodies(self, batch: Batch) -> tuple[list[bytes], dict[str, int]]:
-        """Compressed requests, and what is not in them."""
+        """Requests, and what is not in them."""
         try:
             view = kernels.scan(batch.signal, batch.payload)
         except kernels.MalformedPayload as error:
@@ -219,16 +229,18 @@ class PrometheusRemoteWriteExporter(Exporter[PrometheusRemoteWriteConfig]):
         samples = kernels.samples(view, batch.arrived_unix_nano, **self._naming)
         config = self.config
         bodies = samples.remote_write(config.version, config.max_batch_size_bytes, metadata=config.send_metadata)
-        return [compress("snappy", body) for body in bodies], samples.left_out
+        return bodies, samples.left_out
 
     async def _send(self, bodies: list[bytes]) -> list[Permanent]:
         """Send all, and give what the server refused for good; raises Retryable when one was not taken in the end."""
         turns = asyncio.Semaphore(self.config.max_batch_request_parallelism)
 
         async def send(body: bytes) -> Permanent | None:
+            assert self.client is not None
             async with turns:
+                prepared = await self.client.prepare(body)
                 try:
-                    await self.sending.retry(partial(self._attempt, body))
+                    await self.sending.retry(partial(self._attempt, prepared))
                 except Permanent as error:
                     return error
                 return None
@@ -239,15 +251,12 @@ class PrometheusRemoteWriteExporter(Exporter[PrometheusRemoteWriteConfig]):
                 raise outcome
         return [outcome for outcome in outcomes if isinstance(outcome, Permanent)]
 
-    async def _attempt(self, body: bytes) -> None:
-        import aiohttp
-
+    async def _attempt(self, body: Any) -> None:
+        assert self.client is not None
         try:
-            answer = await self._client.post(self.config.endpoint, body, self._headers)
-        except TimeoutError as error:
-            raise Retryable("no answer in time") from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise Retryable(f"no answer: {quoted(str(error) or type(error).__name__)}") from error
+            answer = await self.client.post(self.config.endpoint, body, self._headers)
+        except NoAnswer as error:
+            raise Retryable(quoted(error.reason)) from error
         if not 200 <= answer.status < 300:
             raise self._outcome(answer)
         if self.config.version == 2 and not any(name in answer.headers for name in _WRITTEN):
@@ -259,9 +268,9 @@ class PrometheusRemoteWriteExporter(Exporter[PrometheusRemoteWriteConfig]):
     def _outcome(self, answer: Answer) -> Retryable | Permanent:
         """What a caller is to do about an answer that is no success."""
         if 300 <= answer.status < 400:
-            to = quoted(answer.headers.get("Location", "another address"))
+            to = quoted(answer.headers.get("location", "another address"))
             return Permanent(f"{answer.status}: redirects are not followed; write its address as the endpoint: {to}")
         reason = f"{answer.status} {quoted(answer.reason)}: {quoted(answer.body)}".rstrip(": ")
         if answer.status == 429 or answer.status >= 500:
-            return Retryable(reason, retry_after_s(answer.headers.get("Retry-After", ""), self._wall_clock()))
+            return Retryable(reason, retry_after_s(answer.headers.get("retry-after", ""), self._wall_clock()))
         return Permanent(reason)
