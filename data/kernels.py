@@ -14,22 +14,24 @@ from airis.proto.otlp_json import from_json, to_json
 
 backend: Literal["native", "reference"] = "reference"
 if TYPE_CHECKING or os.environ.get("AIRIS_KERNELS") == "reference":
-    from airis.data.reference import Blocks, SeriesIndex, View, count_items, scan, split, validate
+    from airis.data.reference import Blocks, Edits, SeriesIndex, View, count_items, edit, scan, split, validate
 else:
     try:
-        from airis._core import Blocks, SeriesIndex, View, count_items, scan, split, validate
+        from airis._core import Blocks, Edits, SeriesIndex, View, count_items, edit, scan, split, validate
 
         backend = "native"
     except ImportError:
-        from airis.data.reference import Blocks, SeriesIndex, View, count_items, scan, split, validate
+        from airis.data.reference import Blocks, Edits, SeriesIndex, View, count_items, edit, scan, split, validate
 
 __all__ = [
     "Blocks",
+    "Edits",
     "MalformedPayload",
     "SeriesIndex",
     "View",
     "backend",
     "count_items",
+    "edit",
     "from_json",
     "scan",
     "split",

@@ -1,5 +1,6 @@
 """The reference kernels: small, obvious, on protobuf's own messages. The native ones are tested against them."""
 
+from airis.data.reference.edits import Edits, edit
 from airis.data.reference.native import Blocks
 from airis.data.reference.series import SeriesIndex
 from airis.data.reference.split import split
@@ -7,4 +8,16 @@ from airis.data.reference.validate import count_items, validate
 from airis.data.reference.view import View, scan
 from airis.proto.otlp_json import from_json, to_json
 
-__all__ = ["Blocks", "SeriesIndex", "View", "count_items", "from_json", "scan", "split", "to_json", "validate"]
+__all__ = [
+    "Blocks",
+    "Edits",
+    "SeriesIndex",
+    "View",
+    "count_items",
+    "edit",
+    "from_json",
+    "scan",
+    "split",
+    "to_json",
+    "validate",
+]

@@ -1,6 +1,7 @@
 //! The Python boundary: what `airis._core` is made of, each part in a file of its own.
 
 mod bytes;
+mod edits;
 #[cfg(unix)]
 mod intake;
 mod payloads;
@@ -12,6 +13,9 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _core {
     use super::*;
+
+    #[pymodule_export]
+    use super::edits::{Edits, edit};
 
     #[pymodule_export]
     use super::payloads::{count_items, split, validate};

@@ -1,0 +1,378 @@
+"""Edits of attributes and fields, one after another, on protobuf's own messages."""
+
+import hashlib
+import hmac
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import xxhash
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+
+from airis.data.edits import (
+    FIELDS,
+    RANGES,
+    Convert,
+    Delete,
+    Edit,
+    Hash,
+    KeepKeys,
+    Limit,
+    Rename,
+    Set,
+    Truncate,
+    Value,
+    check_signal,
+)
+from airis.data.fields import Attribute, Field, Level, Source
+from airis.data.malformed import MalformedPayload
+from airis.data.reference.conversion import convert, hashed_bytes
+from airis.data.reference.validate import count_items
+from airis.proto import otlp
+from airis.proto.otlp import MAX_DEPTH
+
+Levels = Mapping[Level, Any]
+"""The messages from a resource's owner down to the one that is edited."""
+
+_ATTRIBUTES: Mapping[Level, str] = {"metric": "metadata", "exemplar": "filtered_attributes"}
+"""Where they are not in a field of that name."""
+
+_DEPTHS: Mapping[Level, int] = {"resource": 2, "scope": 3, "metric": 3, "item": 3, "event": 4, "link": 4, "exemplar": 6}
+"""Messages from the request down to the one at a level; a data point lies two deeper than a span."""
+
+
+class Edits:
+    """A program of edits; raises ValueError for something that is no edit."""
+
+    def __init__(self, edits: Sequence[Edit]) -> None:
+        self.edits = tuple(edits)
+        for edit in self.edits:
+            if not isinstance(edit, Edit):
+                raise ValueError(f"{edit!r} is no edit")
+
+
+def edit(signal: str, payload: bytes, edits: Edits, mask: Sequence[bool] | None = None) -> bytes:
+    """The payload after the edits, the same object where nothing changes.
+
+    With a mask those items are edited that it has a true for, and what owns one of them. Raises MalformedPayload.
+    """
+    check_signal(edits.edits, signal)
+    try:
+        request, before = otlp.parse(signal, payload), otlp.parse(signal, payload)
+    except DecodeError as error:
+        raise MalformedPayload(f"not an OTLP {signal} request: {error}") from None
+    if mask is not None and len(mask) != (items := count_items(signal, payload)):
+        raise ValueError(f"the mask is not for {items} items")
+    edit_request(signal, request, edits, mask)
+    return payload if request.SerializeToString() == before.SerializeToString() else request.SerializeToString()
+
+
+def edit_request(signal: str, request: Any, edits: Edits, mask: Sequence[bool] | None) -> None:
+    """Edit a request in place; with a mask the items that it has a true for, and whatever owns one of them."""
+    for edit in edits.edits:
+        level = edit.target.level if isinstance(edit, Set | Delete | Hash | Convert) else edit.level
+        depth = _DEPTHS[level] + (2 if signal == "metrics" and level == "item" else 0)
+        for levels in _levels(signal, request, level, mask):
+            _act(edit, levels, depth)
+
+
+def _levels(signal: str, request: Any, level: Level, mask: Sequence[bool] | None) -> Iterator[Levels]:
+    """Every message at a level that is to be edited, with those around it."""
+    owners, scopes, parts = {
+        "traces": ("resource_spans", "scope_spans", "spans"),
+        "metrics": ("resource_metrics", "scope_metrics", "metrics"),
+        "logs": ("resource_logs", "scope_logs", "log_records"),
+    }[signal]
+    number = 0
+    for owner in getattr(request, owners):
+        before_owner = number
+        resource: dict[Level, Any] = {"resource": owner}
+        for scoped in getattr(owner, scopes):
+            before_scope = number
+            scope: dict[Level, Any] = {**resource, "scope": scoped}
+            for part in getattr(scoped, parts):
+                before_part = number
+                for item in _points(part) if signal == "metrics" else (part,):
+                    around: dict[Level, Any] = {**scope, "metric": part, "item": item}
+                    number += 1
+                    if level == "item" and _has_chosen(mask, number - 1, number):
+                        yield around
+                    if level in ("event", "link", "exemplar") and _has_chosen(mask, number - 1, number):
+                        yield from ({**around, level: inside} for inside in getattr(item, f"{level}s", ()))
+                if level == "metric" and _has_chosen(mask, before_part, number):
+                    yield {**scope, "metric": part}
+            if level == "scope" and _has_chosen(mask, before_scope, number):
+                yield scope
+        if level == "resource" and _has_chosen(mask, before_owner, number):
+            yield resource
+
+
+def _points(metric: Any) -> Any:
+    kind = metric.WhichOneof("data")
+    return getattr(metric, kind).data_points if kind else ()
+
+
+def _has_chosen(mask: Sequence[bool] | None, start: int, end: int) -> bool:
+    return mask is None or any(mask[start:end])
+
+
+def _act(edit: Edit, levels: Levels, depth: int) -> None:
+    """Carry out an edit on a message that has `depth` messages from the request down to it."""
+    match edit:
+        case Set(target, value, when):
+            if when == "always" or (_get(levels, target) is None) == (when == "absent"):
+                new = _get(levels, value) if isinstance(value, Attribute | Field) else any_value(value)
+                _put(levels, target, new, depth)
+        case Delete(target):
+            _delete(levels, target)
+        case Hash(target, algorithm, key):
+            if (old := _get(levels, target)) is not None:
+                content = hashed_bytes(old)
+                text = "" if content is None else _DIGESTS[algorithm](content, key)
+                _put(levels, target, AnyValue(string_value=text), depth)
+        case Convert(target, to):
+            if (old := _get(levels, target)) is not None:
+                _put(levels, target, convert(old, to), depth)
+        case KeepKeys(level, keys):
+            attributes = _attributes(levels, level)
+            _keep(attributes, (attribute.key in keys for attribute in attributes))
+        case Rename():
+            _rename(edit, _attributes(levels, edit.level))
+        case Truncate(level, max_bytes):
+            for attribute in _attributes(levels, level):
+                text = attribute.value.string_value.encode()
+                if len(text) > max_bytes:
+                    attribute.value.CopyFrom(AnyValue(string_value=text[:max_bytes].decode("utf-8", "ignore")))
+        case Limit():
+            _limit(edit, _attributes(levels, edit.level))
+
+
+def _rename(edit: Rename, attributes: Any) -> None:
+    keys = [attribute.key for attribute in attributes]
+    is_taken = edit.new in keys and edit.when_taken == "keep"
+    if edit.old not in keys or edit.old == edit.new or is_taken:
+        return
+    renamed = keys.index(edit.old)
+    attributes[renamed].key = edit.new
+    # An attribute that is written has a value, if an empty one.
+    attributes[renamed].value.SetInParent()
+    _keep(attributes, (at == renamed or key not in (edit.old, edit.new) for at, key in enumerate(keys)))
+
+
+def _limit(edit: Limit, attributes: Any) -> None:
+    has_priority = [attribute.key in edit.priority_keys for attribute in attributes]
+    room = edit.count - sum(has_priority)
+    kept: list[bool] = []
+    for is_first in has_priority:
+        kept.append(is_first or room > 0)
+        room -= not is_first
+    _keep(attributes, kept)
+
+
+def _keep(messages: Any, kept: Iterable[bool]) -> None:
+    """Take away what is not to be kept of a repeated field."""
+    gone = [at for at, is_kept in enumerate(kept) if not is_kept]
+    for at in reversed(gone):
+        del messages[at]
+
+
+def _find(attributes: Any, key: str) -> int | None:
+    return next((at for at, attribute in enumerate(attributes) if attribute.key == key), None)
+
+
+def _first_alone(attributes: Any, key: str) -> KeyValue:
+    """The first attribute with a key, without the further ones, or a new one."""
+    first = _find(attributes, key)
+    if first is None:
+        return attributes.add(key=key)
+    _keep(attributes, [at == first or attribute.key != key for at, attribute in enumerate(attributes)])
+    return attributes[first]
+
+
+def _message(levels: Levels, level: Level) -> Any:
+    return getattr(levels[level], level) if level in ("resource", "scope") else levels[level]
+
+
+def _attributes(levels: Levels, level: Level) -> Any:
+    return getattr(_message(levels, level), _ATTRIBUTES.get(level, "attributes"))
+
+
+def _field(levels: Levels, field: Field) -> tuple[Any, str]:
+    """The message that has a field, and the field's own name."""
+    if field.name == "schema_url":
+        return levels[field.level], field.name
+    message = _message(levels, field.level)
+    *inside, name = field.name.split(".")
+    return (getattr(message, inside[0]) if inside else message), name
+
+
+def _get(levels: Levels, place: Source) -> AnyValue | None:
+    """A copy of the value at a place, None where it is absent."""
+    if isinstance(place, Attribute):
+        attributes = _attributes(levels, place.level)
+        at = _find(attributes, place.key)
+        return _inside(attributes[at].value, place.path) if at is not None else None
+    message, name = _field(levels, place)
+    kind = FIELDS[place.level, place.name][0]
+    if kind == "value":
+        return _inside(getattr(message, name), place.path) if message.HasField(name) else None
+    content = getattr(message, name)
+    if not content:
+        return None
+    if kind == "id":
+        return AnyValue(string_value=content.hex())
+    if kind == "text":
+        return AnyValue(string_value=content)
+    return AnyValue(int_value=content - (1 << 64) if content >= 1 << 63 else content)
+
+
+def _put(levels: Levels, place: Source, value: AnyValue | None, depth: int) -> None:
+    """Write a value to a place, if there is one and it can be written there."""
+    if value is None:
+        return
+    if isinstance(place, Attribute):
+        attributes = _attributes(levels, place.level)
+        at = _find(attributes, place.key)
+        whole = _with(AnyValue() if at is None else attributes[at].value, place.path, value)
+        if whole is not None and depth + 1 + _depth(whole) <= MAX_DEPTH:
+            attribute = _first_alone(attributes, place.key)
+            if at is None or attribute.value.SerializeToString() != whole.SerializeToString():
+                _write(attribute.value, whole)
+        return
+    message, name = _field(levels, place)
+    kind, held = FIELDS[place.level, place.name][0], value.WhichOneof("value")
+    if kind == "value":
+        whole = _with(getattr(message, name), place.path, value)
+        if whole is not None and depth + _depth(whole) <= MAX_DEPTH:
+            _write(getattr(message, name), whole)
+    elif (kind == "text" and held == "string_value") or (held == "int_value" and value.int_value in RANGES.get(kind, ())):
+        content = getattr(value, held)
+        # To write a default would make a status of nothing.
+        if getattr(message, name) != content:
+            setattr(message, name, content)
+
+
+def _delete(levels: Levels, place: Source) -> None:
+    if isinstance(place, Attribute):
+        attributes = _attributes(levels, place.level)
+        at = _find(attributes, place.key)
+        if not place.path:
+            _keep(attributes, [attribute.key != place.key for attribute in attributes])
+        elif at is not None and (whole := _without(attributes[at].value, place.path)) is not None:
+            _write(_first_alone(attributes, place.key).value, whole)
+        return
+    message, name = _field(levels, place)
+    if not place.path:
+        # To clear a default would make a status of nothing.
+        if _get(levels, place) is not None:
+            message.ClearField(name)
+    elif (whole := _without(getattr(message, name), place.path)) is not None:
+        _write(getattr(message, name), whole)
+
+
+def _write(value: AnyValue, new: AnyValue) -> None:
+    value.CopyFrom(new)
+    value.SetInParent()
+
+
+def _inside(value: AnyValue, path: Sequence[str | int]) -> AnyValue | None:
+    """A copy of what is at the end of a path, None where there is nothing."""
+    for step in path:
+        if isinstance(step, str):
+            entries = value.kvlist_value.values
+            at = _find(entries, step)
+            if at is None:
+                return None
+            value = entries[at].value
+        elif step < len(value.array_value.values):
+            value = value.array_value.values[step]
+        else:
+            return None
+    return _copy(value)
+
+
+def _with(value: AnyValue, path: Sequence[str | int], new: AnyValue) -> AnyValue | None:
+    """A copy with a new value at the end of a path, None where the path does not lead there."""
+    whole = inside = _copy(value)
+    for step in path:
+        kind = inside.WhichOneof("value")
+        if isinstance(step, str) and kind in ("kvlist_value", "string_value_strindex", None):
+            inside.kvlist_value.SetInParent()
+            inside = _first_alone(inside.kvlist_value.values, step).value
+        elif isinstance(step, int) and step < len(inside.array_value.values):
+            inside = inside.array_value.values[step]
+        else:
+            return None
+    _write(inside, new)
+    return whole
+
+
+def _without(value: AnyValue, path: Sequence[str | int]) -> AnyValue | None:
+    """A copy without what is at the end of a path, None where there is nothing."""
+    if _inside(value, path) is None:
+        return None
+    whole = inside = _copy(value)
+    for step in path[:-1]:
+        if isinstance(step, str):
+            inside = _first_alone(inside.kvlist_value.values, step).value
+        else:
+            inside = inside.array_value.values[step]
+    last = path[-1]
+    if isinstance(last, str):
+        entries = inside.kvlist_value.values
+        _keep(entries, [entry.key != last for entry in entries])
+    else:
+        del inside.array_value.values[last]
+    return whole
+
+
+def _copy(value: AnyValue) -> AnyValue:
+    copy = AnyValue()
+    copy.CopyFrom(value)
+    return copy
+
+
+def _depth(value: AnyValue) -> int:
+    """Messages inside one another, from the value itself down."""
+    kind = value.WhichOneof("value")
+    if kind == "array_value":
+        return 2 + max((_depth(inside) for inside in value.array_value.values), default=0)
+    if kind == "kvlist_value":
+        entries = value.kvlist_value.values
+        return 2 + max((1 + (_depth(e.value) if e.HasField("value") else 0) for e in entries), default=0)
+    return 1
+
+
+def any_value(value: Value) -> AnyValue:
+    """A literal as a message."""
+    match value:
+        case None:
+            return AnyValue()
+        case bool():
+            return AnyValue(bool_value=value)
+        case int():
+            return AnyValue(int_value=value)
+        case float():
+            return AnyValue(double_value=value)
+        case str():
+            return AnyValue(string_value=value)
+        case bytes():
+            return AnyValue(bytes_value=value)
+    made = AnyValue()
+    if isinstance(value, Mapping):
+        made.kvlist_value.values.extend(KeyValue(key=key, value=any_value(each)) for key, each in value.items())
+        made.kvlist_value.SetInParent()
+    else:
+        made.array_value.values.extend(map(any_value, value))
+        made.array_value.SetInParent()
+    return made
+
+
+_DIGESTS: Mapping[str, Callable[[bytes, bytes], str]] = {
+    "sha256": lambda content, _: hashlib.sha256(content).hexdigest(),
+    "hmac_sha256": lambda content, key: hmac.new(key, content, hashlib.sha256).hexdigest(),
+    "sha1": lambda content, _: hashlib.sha1(content, usedforsecurity=False).hexdigest(),
+    "md5": lambda content, _: hashlib.md5(content, usedforsecurity=False).hexdigest(),
+    "xxh3_64": lambda content, _: xxhash.xxh3_64_hexdigest(content),
+    "xxh3_128": lambda content, _: xxhash.xxh3_128_hexdigest(content),
+}
