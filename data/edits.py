@@ -186,8 +186,8 @@ class Hash:
 class Convert:
     """Make a value one of another type, as the Collector's attributes processor does; what cannot be made stays.
 
-    ``string``: numbers as in JSON, bytes in base64, lists and maps as JSON with sorted keys; the empty value is an
-    empty text, a double that is no number gives Go's message about it, and a list or a map with one in it an empty text.
+    ``string``: numbers as in JSON, bytes in base64, lists and maps as JSON with sorted keys, the empty value an empty
+    text. A double that JSON has not gives Go's message about it, and a list or a map with one in it an empty text.
     ``int``: a text in decimal digits; a double towards zero, at most the largest or the smallest integer; of a bool 1
     or 0. ``double``: a text as Go's ParseFloat takes it, but none in hexadecimal. ``bool``, as OTTL's Bool: a number
     that is not 0, or one of Go's texts (``1``, ``t``, ``T``, ``true``, ``True``, ``TRUE`` and their opposites).
@@ -284,7 +284,7 @@ def _check_place(place: Source) -> Kind:
     for step in place.path:
         if isinstance(step, str):
             _check_texts("path", (step,))
-        elif not isinstance(step, int) or isinstance(step, bool) or not 0 <= step < 1 << 31:
+        elif isinstance(step, bool) or not 0 <= step < 1 << 31:
             raise ValueError(f"a step of a path is a key or an index from 0, not {step!r}")
     if isinstance(place, Attribute):
         _check_texts("key", (place.key,))
@@ -308,7 +308,7 @@ def _check_reach(level: Level, source: Source) -> None:
         raise ValueError(f"a value for {level} cannot come from {_name(source)}: there can be several of it")
 
 
-def _check_literal(value: object, depth: int) -> None:
+def _check_literal(value: Value, depth: int) -> None:
     match value:
         case None | bool() | float() | bytes():
             return
@@ -325,6 +325,7 @@ def _check_literal(value: object, depth: int) -> None:
             for inside in value.values() if isinstance(value, Mapping) else value:
                 _check_literal(inside, depth - 1)
         case _:
+            # Types are not checked while the program runs, and values come from configurations.
             raise ValueError(f"{value!r} is nothing that an attribute can hold")
 
 

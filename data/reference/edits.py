@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import xxhash
 from google.protobuf.message import DecodeError
@@ -31,6 +31,9 @@ from airis.data.reference.validate import count_items
 from airis.proto import otlp
 from airis.proto.otlp import MAX_DEPTH
 
+MAX_EDITED_BYTES = 1 << 30
+"""Every item can get a copy of what its resource has: a sender could make much of little."""
+
 Levels = Mapping[Level, Any]
 """The messages from a resource's owner down to the one that is edited."""
 
@@ -47,14 +50,15 @@ class Edits:
     def __init__(self, edits: Sequence[Edit]) -> None:
         self.edits = tuple(edits)
         for edit in self.edits:
-            if not isinstance(edit, Edit):
+            if type(edit) not in get_args(Edit):
                 raise ValueError(f"{edit!r} is no edit")
 
 
-def edit(signal: str, payload: bytes, edits: Edits, mask: Sequence[bool] | None = None) -> bytes:
+def edit(signal: str, payload: bytes, edits: Edits, mask: bytes | None = None) -> bytes:
     """The payload after the edits, the same object where nothing changes.
 
-    With a mask those items are edited that it has a true for, and what owns one of them. Raises MalformedPayload.
+    A mask has a byte for each item: where it is 0 the item stays, and an owner with nothing but such items. Raises
+    MalformedPayload also where copies would make more than 1 GiB of it.
     """
     check_signal(edits.edits, signal)
     try:
@@ -62,13 +66,15 @@ def edit(signal: str, payload: bytes, edits: Edits, mask: Sequence[bool] | None 
     except DecodeError as error:
         raise MalformedPayload(f"not an OTLP {signal} request: {error}") from None
     if mask is not None and len(mask) != (items := count_items(signal, payload)):
-        raise ValueError(f"the mask is not for {items} items")
+        raise ValueError(f"a mask of {len(mask)} bytes for {items} items")
     edit_request(signal, request, edits, mask)
+    if request.ByteSize() > MAX_EDITED_BYTES:
+        raise MalformedPayload("edits would make more than 1 GiB of it")
     return payload if request.SerializeToString() == before.SerializeToString() else request.SerializeToString()
 
 
-def edit_request(signal: str, request: Any, edits: Edits, mask: Sequence[bool] | None) -> None:
-    """Edit a request in place; with a mask the items that it has a true for, and whatever owns one of them."""
+def edit_request(signal: str, request: Any, edits: Edits, mask: bytes | None) -> None:
+    """Edit a request in place."""
     for edit in edits.edits:
         level = edit.target.level if isinstance(edit, Set | Delete | Hash | Convert) else edit.level
         depth = _DEPTHS[level] + (2 if signal == "metrics" and level == "item" else 0)
@@ -76,7 +82,7 @@ def edit_request(signal: str, request: Any, edits: Edits, mask: Sequence[bool] |
             _act(edit, levels, depth)
 
 
-def _levels(signal: str, request: Any, level: Level, mask: Sequence[bool] | None) -> Iterator[Levels]:
+def _levels(signal: str, request: Any, level: Level, mask: bytes | None) -> Iterator[Levels]:
     """Every message at a level that is to be edited, with those around it."""
     owners, scopes, parts = {
         "traces": ("resource_spans", "scope_spans", "spans"),
@@ -98,7 +104,9 @@ def _levels(signal: str, request: Any, level: Level, mask: Sequence[bool] | None
                     if level == "item" and _has_chosen(mask, number - 1, number):
                         yield around
                     if level in ("event", "link", "exemplar") and _has_chosen(mask, number - 1, number):
-                        yield from ({**around, level: inside} for inside in getattr(item, f"{level}s", ()))
+                        for inside in getattr(item, f"{level}s", ()):
+                            around[level] = inside
+                            yield around
                 if level == "metric" and _has_chosen(mask, before_part, number):
                     yield {**scope, "metric": part}
             if level == "scope" and _has_chosen(mask, before_scope, number):
@@ -112,7 +120,7 @@ def _points(metric: Any) -> Any:
     return getattr(metric, kind).data_points if kind else ()
 
 
-def _has_chosen(mask: Sequence[bool] | None, start: int, end: int) -> bool:
+def _has_chosen(mask: bytes | None, start: int, end: int) -> bool:
     return mask is None or any(mask[start:end])
 
 
@@ -184,9 +192,11 @@ def _first_alone(attributes: Any, key: str) -> KeyValue:
     """The first attribute with a key, without the further ones, or a new one."""
     first = _find(attributes, key)
     if first is None:
-        return attributes.add(key=key)
+        added: KeyValue = attributes.add(key=key)
+        return added
     _keep(attributes, [at == first or attribute.key != key for at, attribute in enumerate(attributes)])
-    return attributes[first]
+    found: KeyValue = attributes[first]
+    return found
 
 
 def _message(levels: Levels, level: Level) -> Any:
@@ -245,8 +255,8 @@ def _put(levels: Levels, place: Source, value: AnyValue | None, depth: int) -> N
         whole = _with(getattr(message, name), place.path, value)
         if whole is not None and depth + _depth(whole) <= MAX_DEPTH:
             _write(getattr(message, name), whole)
-    elif (kind == "text" and held == "string_value") or (held == "int_value" and value.int_value in RANGES.get(kind, ())):
-        content = getattr(value, held)
+    elif held == "string_value" if kind == "text" else held == "int_value" and value.int_value in RANGES[kind]:
+        content = value.string_value if kind == "text" else value.int_value
         # To write a default would make a status of nothing.
         if getattr(message, name) != content:
             setattr(message, name, content)
@@ -345,26 +355,26 @@ def _depth(value: AnyValue) -> int:
 
 def any_value(value: Value) -> AnyValue:
     """A literal as a message."""
+    made = AnyValue()
     match value:
         case None:
-            return AnyValue()
+            pass
         case bool():
-            return AnyValue(bool_value=value)
+            made.bool_value = value
         case int():
-            return AnyValue(int_value=value)
+            made.int_value = value
         case float():
-            return AnyValue(double_value=value)
+            made.double_value = value
         case str():
-            return AnyValue(string_value=value)
+            made.string_value = value
         case bytes():
-            return AnyValue(bytes_value=value)
-    made = AnyValue()
-    if isinstance(value, Mapping):
-        made.kvlist_value.values.extend(KeyValue(key=key, value=any_value(each)) for key, each in value.items())
-        made.kvlist_value.SetInParent()
-    else:
-        made.array_value.values.extend(map(any_value, value))
-        made.array_value.SetInParent()
+            made.bytes_value = value
+        case Mapping():
+            made.kvlist_value.SetInParent()
+            made.kvlist_value.values.extend(KeyValue(key=key, value=any_value(each)) for key, each in value.items())
+        case _:
+            made.array_value.SetInParent()
+            made.array_value.values.extend(map(any_value, value))
     return made
 
 

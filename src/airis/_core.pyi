@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Literal, final
 
+from airis.data.edits import Edit
+
 def validate(signal: str, payload: bytes) -> tuple[bytes, int, int]:
     """The payload with invalid UTF-8 repaired, its number of items, and the number of repaired strings."""
 
@@ -11,6 +13,13 @@ def count_items(signal: str, payload: bytes) -> int:
 
 def split(signal: str, payload: bytes, max_items: int) -> list[bytes]:
     """Payloads of at most `max_items` items, in order; what owns the items is repeated in each part."""
+
+def edit(signal: str, payload: bytes, edits: Edits, mask: bytes | None = None) -> bytes:
+    """The payload after the edits, the same object where nothing changes.
+
+    A mask has a byte for each item: where it is 0 the item stays, and an owner with nothing but such items. Raises
+    MalformedPayload also where copies would make more than 1 GiB of it.
+    """
 
 def scan(signal: str, payload: bytes) -> View:
     """Read a payload that passed `validate`; raises MalformedPayload for another one."""
@@ -35,6 +44,12 @@ class View:
 
         Raises MalformedPayload where rows would repeat their resources and scopes to more than 1 GiB.
         """
+
+@final
+class Edits:
+    """A program of edits; raises ValueError for something that is no edit."""
+
+    def __new__(cls, edits: Sequence[Edit]) -> Edits: ...
 
 @final
 class Blocks:

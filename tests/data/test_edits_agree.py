@@ -68,7 +68,8 @@ class Programs:
             case 0 | 1 | 2 | 3:
                 target = self.source()
                 sources = (self.source() for _ in range(100))
-                within = [s for s in sources if OUTSIDE_IN[s.level] < OUTSIDE_IN[target.level] or s.level == target.level]
+                depth = OUTSIDE_IN[target.level]
+                within = [s for s in sources if OUTSIDE_IN[s.level] < depth or s.level == target.level]
                 value = choice(within) if within and self.random.random() < 0.5 else choice(LITERALS)
                 return Set(target, value, choice(["always", "absent", "present"]))
             case 4 | 5:
@@ -108,7 +109,7 @@ def test_on_requests(generator, signal, seed):
     programs = Programs(signal, seed)
     edits = programs.program()
     items = reference.count_items(signal, payload)
-    masks = [None, [programs.random.random() < 0.5 for _ in range(items)]]
+    masks = [None, bytes(programs.random.choice([0, 0, 1, 255]) for _ in range(items))]
 
     for mask in masks:
         expected = reference.edit(signal, payload, reference.Edits(edits), mask)
@@ -125,7 +126,7 @@ def test_on_requests(generator, signal, seed):
 def test_on_a_mask_of_nothing(generator, signal, seed):
     payload = generator(seed).request(signal)
     edits = Programs(signal, seed).program()
-    mask = [False] * reference.count_items(signal, payload)
+    mask = bytes(reference.count_items(signal, payload))
 
     for back_end in (reference, native):
         assert back_end.edit(signal, payload, back_end.Edits(edits), mask) is payload

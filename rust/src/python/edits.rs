@@ -31,14 +31,16 @@ pub fn edit<'py>(
     signal: &str,
     payload: Bound<'py, PyBytes>,
     edits: &Edits,
-    mask: Option<Vec<bool>>,
+    mask: Option<Bound<'py, PyBytes>>,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let py = payload.py();
     let known = signal_of(signal)?;
     let stages = edits.compiled.stages(known).map_err(|fault| PyValueError::new_err(fault.to_owned()))?;
     let index = work(&payload, |bytes| scanning::scan(known, bytes))?;
-    if mask.as_ref().is_some_and(|mask| mask.len() != index.items.len()) {
-        return Err(PyValueError::new_err(format!("the mask is not for {} items", index.items.len())));
+    let mask = mask.as_ref().map(|mask| mask.as_bytes());
+    if let Some(mask) = mask.filter(|mask| mask.len() != index.items.len()) {
+        let fault = format!("a mask of {} bytes for {} items", mask.len(), index.items.len());
+        return Err(PyValueError::new_err(fault));
     }
     let bytes = payload.as_bytes();
     let edited = py.detach(|| {
@@ -46,7 +48,7 @@ pub fn edit<'py>(
         let mut edited: Option<Vec<u8>> = None;
         for stage in stages {
             let before = edited.as_deref().unwrap_or(bytes);
-            if let Some(after) = stage.apply(&index, before, mask.as_deref(), &mut scratch)? {
+            if let Some(after) = stage.apply(&index, before, mask, &mut scratch)? {
                 index = scanning::scan(known, &after)?;
                 edited = Some(after);
             }

@@ -40,22 +40,30 @@ pub fn read_entry(data: &[u8]) -> (&[u8], Bytes<'_>) {
     (key, value)
 }
 
-/// Append what a `KeyValue` has of it that is neither key nor value.
-fn push_unknown(out: &mut Vec<u8>, entry: &[u8]) {
-    if plain_attribute(entry).is_some() {
-        return;
-    }
-    for field in Fields::new(entry) {
-        if !matches!((field.number, field.content), (1 | 2, Content::Length(_))) {
-            out.extend_from_slice(&entry[field.start..field.end]);
+/// What a `KeyValue` has that is neither key nor value.
+fn unknown(entry: &[u8]) -> Vec<u8> {
+    let mut unknown = vec![];
+    if plain_attribute(entry).is_none() {
+        for field in Fields::new(entry) {
+            if !matches!((field.number, field.content), (1 | 2, Content::Length(_))) {
+                unknown.extend_from_slice(&entry[field.start..field.end]);
+            }
         }
     }
+    unknown
 }
 
-/// Append a field with the `KeyValue` of a key and a value; what was not known in the `before` is kept.
+/// Append a field with the `KeyValue` of a key and a value; what was not known in the one `before` is kept.
 pub fn push_entry(out: &mut Vec<u8>, number: u32, before: &[u8], key: &[u8], value: &[u8]) {
-    let mut unknown = vec![];
-    push_unknown(&mut unknown, before);
+    let unknown = unknown(before);
+    if unknown.is_empty() && key.len() + value.len() + 4 < 0x80 {
+        // Tags and sizes of one byte each: that of attributes is below 16 in all messages.
+        out.extend_from_slice(&[(number << 3 | 2) as u8, (key.len() + value.len() + 4) as u8, 0x0a, key.len() as u8]);
+        out.extend_from_slice(key);
+        out.extend_from_slice(&[0x12, value.len() as u8]);
+        out.extend_from_slice(value);
+        return;
+    }
     let size = unknown.len() + delimited_size(key.len()) + delimited_size(value.len());
     push_varint(out, u64::from(number << 3 | 2));
     push_varint(out, size as u64);

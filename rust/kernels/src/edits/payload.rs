@@ -8,13 +8,13 @@ use super::super::wire::{Content, Field, Fields, MAX_DEPTH, Malformed, push_deli
 use super::{Level, Scratch, Stage};
 
 impl Stage {
-    /// The payload after the edits, None where it stays as it is. With a mask those items are edited that it has a
-    /// true for, and what owns one of them; it is as long as there are items.
+    /// The payload after the edits, None where it stays as it is. A mask has a byte for each
+    /// item: where it is 0 the item stays, and an owner with nothing but such items.
     pub fn apply(
         &self,
         index: &Index,
         payload: &[u8],
-        mask: Option<&[bool]>,
+        mask: Option<&[u8]>,
         scratch: &mut Scratch,
     ) -> Result<Option<Vec<u8>>, Malformed> {
         let mut application = Application { stage: self, index, payload, mask, scratch, owner: 0, scope: 0, item: 0 };
@@ -26,7 +26,7 @@ struct Application<'s, 'a> {
     stage: &'a Stage,
     index: &'a Index,
     payload: &'a [u8],
-    mask: Option<&'s [bool]>,
+    mask: Option<&'s [u8]>,
     scratch: &'s mut Scratch,
     /// What comes next, as numbers in the index.
     owner: usize,
@@ -185,7 +185,7 @@ impl<'a> Application<'_, 'a> {
     }
 
     fn is_chosen(&self, items: Range<usize>) -> bool {
-        self.mask.is_none_or(|mask| mask.get(items).is_some_and(|chosen| chosen.contains(&true)))
+        self.mask.is_none_or(|mask| mask.get(items).is_some_and(|chosen| chosen.iter().any(|byte| *byte != 0)))
     }
 }
 

@@ -6,7 +6,7 @@ use super::super::otlp::Signal;
 use super::super::scan::Item;
 use super::super::validate::is_value_within;
 use super::super::values::Value;
-use super::super::wire::{Content, Field, Fields, MAX_DEPTH, push_varint};
+use super::super::wire::{Content, Field, Fields, MAX_DEPTH, push_delimited};
 use super::inside::{self, Bytes, push_entry, read_entry};
 use super::keys::Keys;
 use super::layout::{Kind, Layout, Level, Place, layout};
@@ -234,7 +234,8 @@ impl Around {
             (Some(layout), Name::Field(name)) => {
                 Ok(layout.field(name).ok_or_else(|| absent(signal, level, Some(name)))?)
             }
-            (None, _) => return Err(absent(signal, level, None)),
+            (None, Name::Attribute(_)) => return Err(absent(signal, level, None)),
+            (None, Name::Field(name)) => return Err(absent(signal, level, Some(name))),
         };
         Ok(Self { level, place, path: source.path.clone() })
     }
@@ -281,22 +282,21 @@ struct Run<'a, 'i> {
 impl<'a> Run<'a, '_> {
     /// Find everything that edits may concern, and carry out those inside messages of this one.
     fn read(&mut self, scratch: &mut Scratch) {
-        let program = self.program;
-        for field in Fields::new(self.message) {
+        let (program, message) = (self.program, self.message);
+        let mut fields = Fields::new(message);
+        while let Some(field) = fields.next() {
             match field.content {
                 Content::Length(before) if field.number == program.layout.attributes => {
-                    self.behind_attributes = Some(field.end);
-                    let (key, value) = read_entry(before);
-                    if program.sees_all || program.keys.has(key) {
-                        let (start, end) = (field.start, field.end);
-                        self.entries.push(Entry { start, end, before, key, value, state: State::Kept });
-                    }
+                    self.see(field.start, field.end, before);
+                    let behind = self.read_short_attributes(field.end);
+                    self.behind_attributes = Some(behind);
+                    fields = Fields::within(message, behind, message.len(), MAX_DEPTH);
                     continue;
                 }
-                Content::Length(message) => {
+                Content::Length(inner) => {
                     if let Some((number, inside)) = program.inside.iter().find(|inside| inside.0 == field.number) {
                         let mut content = vec![];
-                        if inside.run(self.item, message, scratch, &mut content) {
+                        if inside.run(self.item, inner, scratch, &mut content) {
                             self.is_changed = true;
                             let what = What::Inside(*number, content);
                             self.inside.push(Patch { start: field.start, end: field.end, what });
@@ -313,6 +313,31 @@ impl<'a> Run<'a, '_> {
         for place in &program.places {
             let value = places::read(place, self.found.iter().copied());
             self.fields.push(FieldState { value, is_changed: false });
+        }
+    }
+
+    /// Take the attributes that begin here and follow on one another: mostly they are all there are, and short.
+    #[inline(always)]
+    fn read_short_attributes(&mut self, mut at: usize) -> usize {
+        let tag = self.program.layout.attributes << 3 | 2;
+        while let Some((&[first, size], rest)) = self.message.get(at..).and_then(<[u8]>::split_first_chunk) {
+            if u32::from(first) != tag || size >= 0x80 {
+                break;
+            }
+            let Some(before) = rest.get(..size.into()) else { break };
+            let end = at + 2 + before.len();
+            self.see(at, end, before);
+            at = end;
+        }
+        at
+    }
+
+    /// Take note of an attribute if edits may concern it.
+    #[inline(always)]
+    fn see(&mut self, start: usize, end: usize, before: &'a [u8]) {
+        let (key, value) = read_entry(before);
+        if self.program.sees_all || self.program.keys.has(key) {
+            self.entries.push(Entry { start, end, before, key, value, state: State::Kept });
         }
     }
 
@@ -504,7 +529,6 @@ impl<'a> Run<'a, '_> {
 
     fn write(&mut self, patches: &mut Vec<Patch>, out: &mut Vec<u8>) {
         patches.clear();
-        let mut is_in_order = true;
         for (index, entry) in self.entries.iter().enumerate().filter(|(_, entry)| entry.end > 0) {
             let what = match entry.state {
                 State::Changed => What::Attribute(index),
@@ -517,20 +541,17 @@ impl<'a> Run<'a, '_> {
             let at = self.behind_attributes.unwrap_or(self.message.len());
             patches.push(Patch { start: at, end: at, what: What::NewAttributes });
         }
-        for (index, place) in self.program.places.iter().enumerate() {
-            if self.fields[index].is_changed {
-                is_in_order = false;
-                self.patch_field(index, place, patches);
-            }
+        let in_order = patches.len();
+        for (index, place) in self.program.places.iter().enumerate().filter(|(index, _)| self.fields[*index].is_changed)
+        {
+            self.patch_field(index, place, patches);
         }
-        if !self.inside.is_empty() {
-            is_in_order = false;
-            patches.append(&mut self.inside);
-        }
-        if !is_in_order {
+        patches.append(&mut self.inside);
+        if patches.len() > in_order {
             patches.sort_by_key(|patch| (patch.start, patch.end));
         }
         let (mut at, message) = (0, self.message);
+        out.reserve(message.len() + 256);
         for patch in &*patches {
             out.extend_from_slice(&message[at..patch.start]);
             at = patch.end;
@@ -542,11 +563,7 @@ impl<'a> Run<'a, '_> {
                     new.for_each(|entry| self.write_entry(entry, out));
                 }
                 What::Field(index) => self.write_field(self.program.places[*index], out),
-                What::Inside(number, content) => {
-                    push_varint(out, u64::from(number << 3 | 2));
-                    push_varint(out, content.len() as u64);
-                    out.extend_from_slice(content);
-                }
+                What::Inside(number, content) => push_delimited(out, *number, content),
             }
         }
         out.extend_from_slice(&message[at..]);
@@ -597,6 +614,6 @@ impl<'a> Run<'a, '_> {
         for (place, state) in changed {
             places::write(place.kind, place.inside, state.value.as_deref(), &mut content);
         }
-        super::super::wire::push_delimited(out, place.number, &content);
+        push_delimited(out, place.number, &content);
     }
 }
