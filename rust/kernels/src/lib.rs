@@ -4,10 +4,13 @@
 
 pub mod blocks;
 pub mod columns;
+pub mod fields;
 pub mod logs;
 pub mod metrics;
 pub mod otlp;
 pub mod owners;
+pub mod pattern;
+pub mod predicate;
 pub mod prometheus_names;
 pub mod scan;
 pub mod series;

@@ -1,9 +1,12 @@
 //! The Python boundary: what `airis._core` is made of, each part in a file of its own.
 
 mod bytes;
+mod fields;
 #[cfg(unix)]
 mod intake;
+mod pattern;
 mod payloads;
+mod predicate;
 mod view;
 
 use pyo3::prelude::*;
@@ -14,7 +17,13 @@ mod _core {
     use super::*;
 
     #[pymodule_export]
+    use super::pattern::Pattern;
+
+    #[pymodule_export]
     use super::payloads::{count_items, split, validate};
+
+    #[pymodule_export]
+    use super::predicate::Predicate;
 
     #[pymodule_export]
     use super::view::{Blocks, SeriesIndex, View, scan};
