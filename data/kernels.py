@@ -7,6 +7,7 @@ Both have the same names and one test-suite; nothing above this module knows whi
 import os
 from typing import TYPE_CHECKING, Literal
 
+from airis.data.expressions import InvalidExpression
 from airis.data.malformed import MalformedPayload
 
 # OTLP/JSON has no native kernel yet.
@@ -14,19 +15,58 @@ from airis.proto.otlp_json import from_json, to_json
 
 backend: Literal["native", "reference"] = "reference"
 if TYPE_CHECKING or os.environ.get("AIRIS_KERNELS") == "reference":
-    from airis.data.reference import Blocks, Edits, SeriesIndex, View, count_items, edit, scan, split, validate
+    from airis.data.reference import (
+        Blocks,
+        Edits,
+        Pattern,
+        Predicate,
+        SeriesIndex,
+        View,
+        count_items,
+        edit,
+        scan,
+        split,
+        validate,
+    )
 else:
     try:
-        from airis._core import Blocks, Edits, SeriesIndex, View, count_items, edit, scan, split, validate
+        from airis._core import (
+            Blocks,
+            Edits,
+            Pattern,
+            Predicate,
+            SeriesIndex,
+            View,
+            count_items,
+            edit,
+            scan,
+            split,
+            validate,
+        )
 
         backend = "native"
     except ImportError:
-        from airis.data.reference import Blocks, Edits, SeriesIndex, View, count_items, edit, scan, split, validate
+        from airis.data.reference import (
+            Blocks,
+            Edits,
+            Pattern,
+            Predicate,
+            SeriesIndex,
+            View,
+            count_items,
+            edit,
+            scan,
+            split,
+            validate,
+        )
 
 __all__ = [
     "Blocks",
     "Edits",
+    "InvalidExpression",
     "MalformedPayload",
+    "Pattern",
+    "Predicate",
     "SeriesIndex",
     "View",
     "backend",

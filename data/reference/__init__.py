@@ -2,6 +2,8 @@
 
 from airis.data.reference.edits import Edits, edit
 from airis.data.reference.native import Blocks
+from airis.data.reference.pattern import Pattern
+from airis.data.reference.predicate import Predicate
 from airis.data.reference.series import SeriesIndex
 from airis.data.reference.split import split
 from airis.data.reference.validate import count_items, validate
@@ -11,6 +13,8 @@ from airis.proto.otlp_json import from_json, to_json
 __all__ = [
     "Blocks",
     "Edits",
+    "Pattern",
+    "Predicate",
     "SeriesIndex",
     "View",
     "count_items",

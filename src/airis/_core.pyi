@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, final
 
 from airis.data.edits import Edit
+from airis.data.expressions import Expression
 
 def validate(signal: str, payload: bytes) -> tuple[bytes, int, int]:
     """The payload with invalid UTF-8 repaired, its number of items, and the number of repaired strings."""
@@ -50,6 +51,33 @@ class Edits:
     """A program of edits; raises ValueError for something that is no edit."""
 
     def __new__(cls, edits: Sequence[Edit]) -> Edits: ...
+
+@final
+class Pattern:
+    """A regular expression in RE2's syntax, compiled."""
+
+    def __init__(self, pattern: str, *, whole: bool = False) -> None:
+        """Compile; InvalidExpression says what is wrong, and where."""
+
+    @property
+    def groups(self) -> list[str | None]:
+        """The names of the groups in order, None for one without a name."""
+
+    def search(self, text: bytes) -> list[tuple[int, int] | None] | None:
+        """Of the first match the places of the whole and of every group, None for a group that took no part."""
+
+    def matches(self, text: bytes) -> bool:
+        """Whether it matches, which takes less than to say where."""
+
+@final
+class Predicate:
+    """A condition on the items of a signal, compiled."""
+
+    def __init__(self, signal: str, expression: Expression) -> None:
+        """Compile; InvalidExpression says what is wrong, and where."""
+
+    def mask(self, view: View) -> bytes:
+        """One byte for every item of the view in order: 1 where the condition holds, else 0."""
 
 @final
 class Blocks:

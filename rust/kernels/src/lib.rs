@@ -5,10 +5,13 @@
 pub mod blocks;
 pub mod columns;
 pub mod edits;
+pub mod fields;
 pub mod logs;
 pub mod metrics;
 pub mod otlp;
 pub mod owners;
+pub mod pattern;
+pub mod predicate;
 pub mod prometheus_names;
 pub mod scan;
 pub mod series;

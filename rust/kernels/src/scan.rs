@@ -78,7 +78,7 @@ pub struct Index {
 }
 
 /// An item with what it belongs to, each as the bytes of its message.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct Item<'a> {
     pub resource: &'a [u8],
     pub resource_schema_url: &'a [u8],

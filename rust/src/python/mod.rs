@@ -2,9 +2,12 @@
 
 mod bytes;
 mod edits;
+mod fields;
 #[cfg(unix)]
 mod intake;
+mod pattern;
 mod payloads;
+mod predicate;
 mod view;
 
 use pyo3::prelude::*;
@@ -18,7 +21,13 @@ mod _core {
     use super::edits::{Edits, edit};
 
     #[pymodule_export]
+    use super::pattern::Pattern;
+
+    #[pymodule_export]
     use super::payloads::{count_items, split, validate};
+
+    #[pymodule_export]
+    use super::predicate::Predicate;
 
     #[pymodule_export]
     use super::view::{Blocks, SeriesIndex, View, scan};

@@ -35,6 +35,13 @@ pub struct View {
     index: Index,
 }
 
+impl View {
+    /// What was found, and in what.
+    pub fn parts<'v>(&'v self, py: Python<'v>) -> (&'v Index, &'v [u8]) {
+        (&self.index, self.payload.as_bytes(py))
+    }
+}
+
 #[pymethods]
 impl View {
     /// Spans, metric data points or log records.
