@@ -144,6 +144,38 @@ class KeepKeys:
 
 
 @dataclass(frozen=True, slots=True)
+class DeleteMatching:
+    """Delete the attributes in whose keys a pattern (`kernels.Pattern`) is found."""
+
+    level: Level
+    pattern: str
+
+    def __post_init__(self) -> None:
+        _check_level(self.level)
+        _check_texts("pattern", (self.pattern,))
+
+
+@dataclass(frozen=True, slots=True)
+class Extract:
+    """Write what the named groups of a pattern find in a text to attributes of those names.
+
+    Nothing is done where the source is no text or the pattern is not in it; a group that took no part gives an empty
+    text. All groups must have names, and there must be one; InvalidExpression when the edits are compiled.
+    """
+
+    source: Source
+    pattern: str
+    level: Level
+    """Of the attributes that are written."""
+
+    def __post_init__(self) -> None:
+        _check_place(self.source)
+        _check_level(self.level)
+        _check_reach(self.level, self.source)
+        _check_texts("pattern", (self.pattern,))
+
+
+@dataclass(frozen=True, slots=True)
 class Rename:
     """Give an attribute another key, in its place; the second and further ones of the old key go.
 
@@ -230,7 +262,7 @@ class Limit:
         _check_texts("priority_keys", self.priority_keys)
 
 
-Edit = Set | Delete | KeepKeys | Rename | Hash | Convert | Truncate | Limit
+Edit = Set | Delete | DeleteMatching | Extract | KeepKeys | Rename | Hash | Convert | Truncate | Limit
 
 
 def check_signal(edits: Sequence[Edit], signal: str) -> None:
@@ -242,6 +274,8 @@ def check_signal(edits: Sequence[Edit], signal: str) -> None:
                 places = (edit.target, edit.value)
         else:
             places = (Attribute(edit.level, ""),)
+            if isinstance(edit, Extract):
+                places = (*places, edit.source)
         for place in places:
             field = FIELDS[place.level, place.name][1] if isinstance(place, Field) else LEVEL_SIGNALS[place.level]
             if signal not in field:

@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 import xxhash
@@ -14,7 +14,9 @@ from airis.data.edits import (
     RANGES,
     Convert,
     Delete,
+    DeleteMatching,
     Edit,
+    Extract,
     Hash,
     KeepKeys,
     Limit,
@@ -24,9 +26,12 @@ from airis.data.edits import (
     Value,
     check_signal,
 )
+from airis.data.expressions import InvalidExpression
 from airis.data.fields import Attribute, Field, Level, Source
 from airis.data.malformed import MalformedPayload
 from airis.data.reference.conversion import convert, hashed_bytes
+from airis.data.reference.inside import depth_of, find, first_alone, keep, value_at, with_value, without
+from airis.data.reference.pattern import Pattern
 from airis.data.reference.validate import count_items
 from airis.proto import otlp
 from airis.proto.otlp import MAX_DEPTH
@@ -45,13 +50,18 @@ _DEPTHS: Mapping[Level, int] = {"resource": 2, "scope": 3, "metric": 3, "item": 
 
 
 class Edits:
-    """A program of edits; raises ValueError for something that is no edit."""
+    """A program of edits; raises ValueError for something that is no edit, InvalidExpression for a pattern."""
 
     def __init__(self, edits: Sequence[Edit]) -> None:
         self.edits = tuple(edits)
+        self.patterns: dict[str, Pattern] = {}
         for edit in self.edits:
             if type(edit) not in get_args(Edit):
                 raise ValueError(f"{edit!r} is no edit")
+            if isinstance(edit, DeleteMatching | Extract):
+                pattern = self.patterns[edit.pattern] = Pattern(edit.pattern)
+                if isinstance(edit, Extract) and (not pattern.groups or None in pattern.groups):
+                    raise InvalidExpression(f"all groups of {edit.pattern!r} must have names, and there must be one")
 
 
 def edit(signal: str, payload: bytes, edits: Edits, mask: bytes | None = None) -> bytes:
@@ -79,7 +89,7 @@ def edit_request(signal: str, request: Any, edits: Edits, mask: bytes | None) ->
         level = edit.target.level if isinstance(edit, Set | Delete | Hash | Convert) else edit.level
         depth = _DEPTHS[level] + (2 if signal == "metrics" and level == "item" else 0)
         for levels in _levels(signal, request, level, mask):
-            _act(edit, levels, depth)
+            _act(edit, levels, depth, edits.patterns)
 
 
 def _levels(signal: str, request: Any, level: Level, mask: bytes | None) -> Iterator[Levels]:
@@ -124,7 +134,7 @@ def _has_chosen(mask: bytes | None, start: int, end: int) -> bool:
     return mask is None or any(mask[start:end])
 
 
-def _act(edit: Edit, levels: Levels, depth: int) -> None:
+def _act(edit: Edit, levels: Levels, depth: int, patterns: Mapping[str, Pattern]) -> None:
     """Carry out an edit on a message that has `depth` messages from the request down to it."""
     match edit:
         case Set(target, value, when):
@@ -141,9 +151,14 @@ def _act(edit: Edit, levels: Levels, depth: int) -> None:
         case Convert(target, to):
             if (old := _get(levels, target)) is not None:
                 _put(levels, target, convert(old, to), depth)
+        case DeleteMatching(level, pattern):
+            attributes = _attributes(levels, level)
+            keep(attributes, [not patterns[pattern].matches(attribute.key.encode()) for attribute in attributes])
+        case Extract(source, pattern, level):
+            _extract(patterns[pattern], _get(levels, source), _attributes(levels, level))
         case KeepKeys(level, keys):
             attributes = _attributes(levels, level)
-            _keep(attributes, (attribute.key in keys for attribute in attributes))
+            keep(attributes, (attribute.key in keys for attribute in attributes))
         case Rename():
             _rename(edit, _attributes(levels, edit.level))
         case Truncate(level, max_bytes):
@@ -155,6 +170,16 @@ def _act(edit: Edit, levels: Levels, depth: int) -> None:
             _limit(edit, _attributes(levels, edit.level))
 
 
+def _extract(pattern: Pattern, value: AnyValue | None, attributes: Any) -> None:
+    text = value.string_value.encode() if value is not None and value.WhichOneof("value") == "string_value" else None
+    found = pattern.search(text) if text is not None else None
+    if text is None or found is None:
+        return
+    for name, place in zip(pattern.groups, found[1:], strict=True):
+        part = text[slice(*place)].decode() if place else ""
+        _write_changed(first_alone(attributes, name or ""), AnyValue(string_value=part))
+
+
 def _rename(edit: Rename, attributes: Any) -> None:
     keys = [attribute.key for attribute in attributes]
     is_taken = edit.new in keys and edit.when_taken == "keep"
@@ -164,7 +189,7 @@ def _rename(edit: Rename, attributes: Any) -> None:
     attributes[renamed].key = edit.new
     # An attribute that is written has a value, if an empty one.
     attributes[renamed].value.SetInParent()
-    _keep(attributes, (at == renamed or key not in (edit.old, edit.new) for at, key in enumerate(keys)))
+    keep(attributes, (at == renamed or key not in (edit.old, edit.new) for at, key in enumerate(keys)))
 
 
 def _limit(edit: Limit, attributes: Any) -> None:
@@ -174,29 +199,7 @@ def _limit(edit: Limit, attributes: Any) -> None:
     for is_first in has_priority:
         kept.append(is_first or room > 0)
         room -= not is_first
-    _keep(attributes, kept)
-
-
-def _keep(messages: Any, kept: Iterable[bool]) -> None:
-    """Take away what is not to be kept of a repeated field."""
-    gone = [at for at, is_kept in enumerate(kept) if not is_kept]
-    for at in reversed(gone):
-        del messages[at]
-
-
-def _find(attributes: Any, key: str) -> int | None:
-    return next((at for at, attribute in enumerate(attributes) if attribute.key == key), None)
-
-
-def _first_alone(attributes: Any, key: str) -> KeyValue:
-    """The first attribute with a key, without the further ones, or a new one."""
-    first = _find(attributes, key)
-    if first is None:
-        added: KeyValue = attributes.add(key=key)
-        return added
-    _keep(attributes, [at == first or attribute.key != key for at, attribute in enumerate(attributes)])
-    found: KeyValue = attributes[first]
-    return found
+    keep(attributes, kept)
 
 
 def _message(levels: Levels, level: Level) -> Any:
@@ -220,12 +223,12 @@ def _get(levels: Levels, place: Source) -> AnyValue | None:
     """A copy of the value at a place, None where it is absent."""
     if isinstance(place, Attribute):
         attributes = _attributes(levels, place.level)
-        at = _find(attributes, place.key)
-        return _inside(attributes[at].value, place.path) if at is not None else None
+        at = find(attributes, place.key)
+        return value_at(attributes[at].value, place.path) if at is not None else None
     message, name = _field(levels, place)
     kind = FIELDS[place.level, place.name][0]
     if kind == "value":
-        return _inside(getattr(message, name), place.path) if message.HasField(name) else None
+        return value_at(getattr(message, name), place.path) if message.HasField(name) else None
     content = getattr(message, name)
     if not content:
         return None
@@ -242,18 +245,16 @@ def _put(levels: Levels, place: Source, value: AnyValue | None, depth: int) -> N
         return
     if isinstance(place, Attribute):
         attributes = _attributes(levels, place.level)
-        at = _find(attributes, place.key)
-        whole = _with(AnyValue() if at is None else attributes[at].value, place.path, value)
-        if whole is not None and depth + 1 + _depth(whole) <= MAX_DEPTH:
-            attribute = _first_alone(attributes, place.key)
-            if at is None or attribute.value.SerializeToString() != whole.SerializeToString():
-                _write(attribute.value, whole)
+        at = find(attributes, place.key)
+        whole = with_value(AnyValue() if at is None else attributes[at].value, place.path, value)
+        if whole is not None and depth + 1 + depth_of(whole) <= MAX_DEPTH:
+            _write_changed(first_alone(attributes, place.key), whole)
         return
     message, name = _field(levels, place)
     kind, held = FIELDS[place.level, place.name][0], value.WhichOneof("value")
     if kind == "value":
-        whole = _with(getattr(message, name), place.path, value)
-        if whole is not None and depth + _depth(whole) <= MAX_DEPTH:
+        whole = with_value(getattr(message, name), place.path, value)
+        if whole is not None and depth + depth_of(whole) <= MAX_DEPTH:
             _write(getattr(message, name), whole)
     elif held == "string_value" if kind == "text" else held == "int_value" and value.int_value in RANGES[kind]:
         content = value.string_value if kind == "text" else value.int_value
@@ -265,92 +266,29 @@ def _put(levels: Levels, place: Source, value: AnyValue | None, depth: int) -> N
 def _delete(levels: Levels, place: Source) -> None:
     if isinstance(place, Attribute):
         attributes = _attributes(levels, place.level)
-        at = _find(attributes, place.key)
+        at = find(attributes, place.key)
         if not place.path:
-            _keep(attributes, [attribute.key != place.key for attribute in attributes])
-        elif at is not None and (whole := _without(attributes[at].value, place.path)) is not None:
-            _write(_first_alone(attributes, place.key).value, whole)
+            keep(attributes, [attribute.key != place.key for attribute in attributes])
+        elif at is not None and (whole := without(attributes[at].value, place.path)) is not None:
+            _write(first_alone(attributes, place.key).value, whole)
         return
     message, name = _field(levels, place)
     if not place.path:
         # To clear a default would make a status of nothing.
         if _get(levels, place) is not None:
             message.ClearField(name)
-    elif (whole := _without(getattr(message, name), place.path)) is not None:
+    elif (whole := without(getattr(message, name), place.path)) is not None:
         _write(getattr(message, name), whole)
+
+
+def _write_changed(attribute: KeyValue, new: AnyValue) -> None:
+    if not attribute.HasField("value") or attribute.value.SerializeToString() != new.SerializeToString():
+        _write(attribute.value, new)
 
 
 def _write(value: AnyValue, new: AnyValue) -> None:
     value.CopyFrom(new)
     value.SetInParent()
-
-
-def _inside(value: AnyValue, path: Sequence[str | int]) -> AnyValue | None:
-    """A copy of what is at the end of a path, None where there is nothing."""
-    for step in path:
-        if isinstance(step, str):
-            entries = value.kvlist_value.values
-            at = _find(entries, step)
-            if at is None:
-                return None
-            value = entries[at].value
-        elif step < len(value.array_value.values):
-            value = value.array_value.values[step]
-        else:
-            return None
-    return _copy(value)
-
-
-def _with(value: AnyValue, path: Sequence[str | int], new: AnyValue) -> AnyValue | None:
-    """A copy with a new value at the end of a path, None where the path does not lead there."""
-    whole = inside = _copy(value)
-    for step in path:
-        kind = inside.WhichOneof("value")
-        if isinstance(step, str) and kind in ("kvlist_value", "string_value_strindex", None):
-            inside.kvlist_value.SetInParent()
-            inside = _first_alone(inside.kvlist_value.values, step).value
-        elif isinstance(step, int) and step < len(inside.array_value.values):
-            inside = inside.array_value.values[step]
-        else:
-            return None
-    _write(inside, new)
-    return whole
-
-
-def _without(value: AnyValue, path: Sequence[str | int]) -> AnyValue | None:
-    """A copy without what is at the end of a path, None where there is nothing."""
-    if _inside(value, path) is None:
-        return None
-    whole = inside = _copy(value)
-    for step in path[:-1]:
-        if isinstance(step, str):
-            inside = _first_alone(inside.kvlist_value.values, step).value
-        else:
-            inside = inside.array_value.values[step]
-    last = path[-1]
-    if isinstance(last, str):
-        entries = inside.kvlist_value.values
-        _keep(entries, [entry.key != last for entry in entries])
-    else:
-        del inside.array_value.values[last]
-    return whole
-
-
-def _copy(value: AnyValue) -> AnyValue:
-    copy = AnyValue()
-    copy.CopyFrom(value)
-    return copy
-
-
-def _depth(value: AnyValue) -> int:
-    """Messages inside one another, from the value itself down."""
-    kind = value.WhichOneof("value")
-    if kind == "array_value":
-        return 2 + max((_depth(inside) for inside in value.array_value.values), default=0)
-    if kind == "kvlist_value":
-        entries = value.kvlist_value.values
-        return 2 + max((1 + (_depth(e.value) if e.HasField("value") else 0) for e in entries), default=0)
-    return 1
 
 
 def any_value(value: Value) -> AnyValue:

@@ -15,7 +15,9 @@ from airis.data.edits import (
     Algorithm,
     Convert,
     Delete,
+    DeleteMatching,
     Edit,
+    Extract,
     Hash,
     KeepKeys,
     Limit,
@@ -24,6 +26,7 @@ from airis.data.edits import (
     Truncate,
     Value,
 )
+from airis.data.expressions import InvalidExpression
 from airis.data.fields import Attribute, Field, Level, Source
 from airis.data.malformed import MalformedPayload
 from airis.proto import otlp
@@ -494,6 +497,10 @@ def test_a_value_of_a_wrong_type_is_not_copied_to_a_field(kernels, edit, target)
         (Delete(item("b")), "acd"),
         (KeepKeys("item", ["d", "a", "x"]), "ad"),
         (KeepKeys("item", []), ""),
+        (DeleteMatching("item", "[bc]"), "ad"),
+        (DeleteMatching("item", "^(?:a|d)$"), "bc"),
+        (DeleteMatching("item", ""), ""),
+        (DeleteMatching("item", "x"), "abcd"),
         (Rename("item", "b", "x"), "axcd"),
         (Rename("item", "b", "d"), "adc"),
         (Rename("item", "d", "a"), "bca"),
@@ -568,6 +575,63 @@ def test_what_has_no_bytes_to_hash_becomes_an_empty_text(kernels, algorithm, lit
     assert after(kernels, pairs(a=literal), Hash(item("a"), algorithm, key)) == pairs(a="")
 
 
+URL = r"^(?P<scheme>https?)://(?P<host>[^/:]+)(?::(?P<port>\d+))?/"
+
+
+def test_the_groups_of_a_pattern_become_attributes(kernels):
+    before = pairs(url="https://ü.example:443/p", port="old", other=1)
+
+    found = after(kernels, before, Extract(item("url"), URL, "item"))
+
+    assert found == [*pairs(url="https://ü.example:443/p", port="443", other=1, scheme="https", host="ü.example")]
+
+
+@pytest.mark.parametrize(
+    ("literal", "extracted"),
+    [
+        ("http://h/", {"scheme": "http", "host": "h", "port": ""}),
+        ("ftp://h/", {}),
+        ("", {}),
+        (b"http://h/", {}),
+        (["http://h/"], {}),
+        (None, {}),
+    ],
+    ids=repr,
+)
+def test_of_no_match_and_of_no_text_nothing_is_extracted(kernels, literal, extracted):
+    assert after(kernels, pairs(url=literal), Extract(item("url"), URL, "item")) == pairs(url=literal, **extracted)
+
+
+def test_a_field_or_what_is_around_is_searched_as_well(kernels):
+    changed = edited(
+        kernels,
+        "traces",
+        PAYLOADS["traces"],
+        Extract(Field("item", "name"), "(?P<first>.)", "item"),
+        Extract(Field("resource", "schema_url"), "://(?P<url>.*)", "event"),
+        Extract(Attribute("item", "first"), "(?P<again>.)", "link"),
+    )
+
+    assert attributes("traces", changed, "item")[0][2:] == pairs(first="g")
+    assert [found[2:] for found in attributes("traces", changed, "event")] == [pairs(url="r")] * 2
+    assert [found[2:] for found in attributes("traces", changed, "link")] == [pairs(again="g")] * 2
+
+
+@pytest.mark.parametrize(
+    ("edit", "fault"),
+    [
+        (DeleteMatching("item", "("), "."),
+        (DeleteMatching("item", "(?=a)"), "."),
+        (Extract(item("a"), "(?P<a>.)(b)", "item"), "all groups of .* must have names"),
+        (Extract(item("a"), "b", "item"), "all groups of 'b' must have names, and there must be one"),
+    ],
+    ids=str,
+)
+def test_a_pattern_that_cannot_be_is_refused_when_edits_are_compiled(kernels, edit, fault):
+    with pytest.raises(InvalidExpression, match=fault):
+        kernels.Edits([edit])
+
+
 LARGEST, SMALLEST = (1 << 63) - 1, -(1 << 63)
 CONVERTED: list[tuple[Any, str, Any]] = [
     *((text, "int", int(text)) for text in ("0", "-5", "+7", "007", str(LARGEST), str(SMALLEST))),
@@ -635,6 +699,8 @@ def test_of_a_map_with_a_key_twice_the_last_is_printed(kernels):
         (Rename("item", "b", "a"), pairs(a=2)),
         (Rename("item", "b", "a", "keep"), None),
         (KeepKeys("item", ["a"]), [*pairs(a=1), *pairs(a="second"), *pairs(a=3)]),
+        (DeleteMatching("item", "a"), pairs(b=2)),
+        (Extract(item("missing"), "(?P<a>.)", "item"), None),
         (Truncate("item", 3), [*pairs(a=1, b=2), *pairs(a="sec"), *pairs(a=3)]),
         (Limit("item", 3), [*pairs(a=1, b=2), *pairs(a="second")]),
     ],
@@ -932,6 +998,8 @@ for _ in range(26):
         (lambda: Hash(item("a"), "sha256", b"k"), "sha256 takes no key"),
         (lambda: Convert(Field("item", "name"), "int"), "cannot be done to item name"),
         (lambda: Convert(item("a"), "array"), "to is one of"),  # type: ignore[arg-type]
+        (lambda: Extract(Attribute("event", "a"), "(?P<a>.)", "item"), "a value for item cannot come from event"),
+        (lambda: DeleteMatching("item", 1), "pattern must be texts"),  # type: ignore[arg-type]
         (lambda: KeepKeys("item", "abc"), "keys must be texts, not 'abc'"),
         (lambda: KeepKeys("item", [1]), "keys must be texts"),  # type: ignore[list-item]
         (lambda: Rename("item", "a", 1), "old and new must be texts"),  # type: ignore[arg-type]

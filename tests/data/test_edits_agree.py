@@ -15,7 +15,9 @@ from airis.data.edits import (
     Algorithm,
     Convert,
     Delete,
+    DeleteMatching,
     Edit,
+    Extract,
     Hash,
     KeepKeys,
     Limit,
@@ -39,6 +41,7 @@ LITERALS: Sequence[Any] = (
     *(None, True, False, 0, -1, 1 << 62, 0.5, float("nan"), "", "1", "1e3", "text", "ü" * 70, b"", b"\xff"),
     *([], {}, [1, "x", [None]], {"a": {"a": 1}, "b": [2]}),
 )
+PATTERNS = ("^a", "[._]", "", "\\x{fc}|t$", "(?P<a>.)(?P<new>b)?", "(?P<total>[a-z]+)", "(?P<a>.)(?P<a>.)")
 OUTSIDE_IN: dict[Level, int] = {"resource": 0, "scope": 1, "metric": 2, "item": 3, "event": 4, "link": 4, "exemplar": 4}
 
 
@@ -57,14 +60,16 @@ class Programs:
     def edit(self) -> Edit:
         while True:
             try:
-                return self.attempt()
+                edit = self.attempt()
+                native.Edits([edit])
             except ValueError:
-                # Not every edit can be done to every field, nor every value be written to it.
+                # Not every edit can be done to every field, nor every value be written to it or pattern have names.
                 continue
+            return edit
 
     def attempt(self) -> Edit:
         choice = self.random.choice
-        match self.random.randrange(12):
+        match self.random.randrange(14):
             case 0 | 1 | 2 | 3:
                 target = self.source()
                 sources = (self.source() for _ in range(100))
@@ -85,6 +90,10 @@ class Programs:
                 return Convert(self.source(), choice(["int", "double", "string", "bool"]))
             case 10:
                 return Truncate(choice(self.levels), self.random.choice([0, 1, 2, 3, 4, 100]))
+            case 11:
+                return DeleteMatching(choice(self.levels), choice(PATTERNS))
+            case 12:
+                return Extract(self.source(), choice(PATTERNS), choice(self.levels))
             case _:
                 return Limit(choice(self.levels), self.random.randint(0, 4), self.random.sample(KEYS, 2))
 

@@ -1,11 +1,15 @@
 //! Edits as `airis.data.edits` has them, compiled; and payloads edited.
 
+use std::sync::Arc;
+
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
 use super::bytes::{malformed, signal_of, work};
+use super::fields::invalid;
 use airis_kernels::edits::{Algorithm, Edit, Given, Level, Name, Scratch, Source, Step, Type, When};
+use airis_kernels::pattern::{Extent, Pattern};
 use airis_kernels::{edits as kernel, scan as scanning};
 
 /// A program of edits.
@@ -83,6 +87,17 @@ fn read_edit(edit: &Bound<'_, PyAny>) -> PyResult<Edit> {
             Edit::Hash(target()?, algorithm)
         }
         "Convert" => Edit::Convert(target()?, Type::from_name(&text("to")?).ok_or_else(|| unknown(edit))?),
+        "DeleteMatching" => Edit::DeleteMatching { level: level()?, pattern: Arc::new(read_pattern(edit)?) },
+        "Extract" => {
+            let pattern = read_pattern(edit)?;
+            if pattern.groups().is_empty() || pattern.groups().contains(&None) {
+                let quoted = edit.getattr("pattern")?.repr()?;
+                let fault = format!("all groups of {quoted} must have names, and there must be one");
+                return Err(invalid(edit.py(), fault));
+            }
+            let source = read_source(&edit.getattr("source")?)?;
+            Edit::Extract { source, pattern: Arc::new(pattern), level: level()? }
+        }
         "KeepKeys" => Edit::KeepKeys { level: level()?, keys: keys("keys")? },
         "Rename" => Edit::Rename {
             level: level()?,
@@ -98,6 +113,11 @@ fn read_edit(edit: &Bound<'_, PyAny>) -> PyResult<Edit> {
         },
         _ => return Err(unknown(edit)),
     })
+}
+
+fn read_pattern(edit: &Bound<'_, PyAny>) -> PyResult<Pattern> {
+    let pattern: String = edit.getattr("pattern")?.extract()?;
+    Pattern::new(&pattern, Extent::Anywhere).map_err(|fault| invalid(edit.py(), fault.to_string()))
 }
 
 fn unknown(edit: &Bound<'_, PyAny>) -> PyErr {

@@ -11,8 +11,13 @@ mod layout;
 mod payload;
 mod places;
 mod program;
+mod rewrite;
+mod run;
+
+use std::sync::Arc;
 
 use super::otlp::Signal;
+use super::pattern::Pattern;
 use super::scan::Item;
 use super::wire::Malformed;
 
@@ -20,7 +25,7 @@ pub use conversion::Type;
 pub use hashing::Algorithm;
 pub use inside::Step;
 pub use layout::Level;
-pub use program::Scratch;
+pub use run::Scratch;
 
 use layout::{kinds, layout};
 use program::Program;
@@ -62,14 +67,43 @@ pub enum When {
 /// One edit.
 #[derive(Clone)]
 pub enum Edit {
-    Set { target: Source, value: Given, when: When },
+    Set {
+        target: Source,
+        value: Given,
+        when: When,
+    },
     Delete(Source),
     Hash(Source, Algorithm),
     Convert(Source, Type),
-    KeepKeys { level: Level, keys: Vec<Box<[u8]>> },
-    Rename { level: Level, old: Box<[u8]>, new: Box<[u8]>, overwrites: bool },
-    Truncate { level: Level, max_bytes: usize },
-    Limit { level: Level, count: usize, priority_keys: Vec<Box<[u8]>> },
+    DeleteMatching {
+        level: Level,
+        pattern: Arc<Pattern>,
+    },
+    /// All groups of the pattern have names.
+    Extract {
+        source: Source,
+        pattern: Arc<Pattern>,
+        level: Level,
+    },
+    KeepKeys {
+        level: Level,
+        keys: Vec<Box<[u8]>>,
+    },
+    Rename {
+        level: Level,
+        old: Box<[u8]>,
+        new: Box<[u8]>,
+        overwrites: bool,
+    },
+    Truncate {
+        level: Level,
+        max_bytes: usize,
+    },
+    Limit {
+        level: Level,
+        count: usize,
+        priority_keys: Vec<Box<[u8]>>,
+    },
 }
 
 impl Edit {
@@ -78,7 +112,9 @@ impl Edit {
             Self::Set { target, .. } | Self::Delete(target) | Self::Hash(target, _) | Self::Convert(target, _) => {
                 target.level
             }
-            Self::KeepKeys { level, .. }
+            Self::DeleteMatching { level, .. }
+            | Self::Extract { level, .. }
+            | Self::KeepKeys { level, .. }
             | Self::Rename { level, .. }
             | Self::Truncate { level, .. }
             | Self::Limit { level, .. } => *level,
@@ -89,6 +125,7 @@ impl Edit {
     fn source(&self) -> Option<Level> {
         match self {
             Self::Set { target, value: Given::Copy(source), .. } if source.level != target.level => Some(source.level),
+            Self::Extract { source, level, .. } if source.level != *level => Some(source.level),
             _ => None,
         }
     }
@@ -224,4 +261,54 @@ fn absent(signal: Signal, level: Level, field: Option<&str>) -> String {
         Signal::Logs => "logs",
     };
     format!("{signal} have no {} {}", level.name(), field.unwrap_or("attributes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attribute(level: Level, key: &str) -> Source {
+        Source { level, name: Name::Attribute(key.as_bytes().into()), path: vec![] }
+    }
+
+    fn copy(to: (Level, &str), from: (Level, &str)) -> Edit {
+        let value = Given::Copy(attribute(from.0, from.1));
+        Edit::Set { target: attribute(to.0, to.1), value, when: When::Always }
+    }
+
+    #[test]
+    fn copies_cannot_make_much_of_little() {
+        let edits = Edits::new(&[copy((Level::Item, "a"), (Level::Resource, "a"))]);
+        let stage = &edits.stages(Signal::Traces).expect("edits for spans")[0];
+        let mut resource = vec![];
+        inside::push_entry(&mut resource, 1, b"", b"a", &[&[0x0a, 100][..], &[b'x'; 100]].concat());
+        let item = Item {
+            resource: &resource,
+            resource_schema_url: b"",
+            scope: b"",
+            scope_schema_url: b"",
+            metric: b"",
+            kind: 0,
+            message: b"",
+        };
+        let mut scratch = Scratch::default();
+        scratch.written += MAX_WRITTEN_BYTES - 200;
+        let mut out = vec![];
+        assert_eq!(stage.edit(Level::Item, &item, b"", &mut scratch, &mut out), Ok(true));
+        assert!(stage.edit(Level::Item, &item, b"", &mut scratch, &mut out).is_err());
+    }
+
+    #[test]
+    fn edits_that_do_not_see_one_another_are_done_together() {
+        use Level::{Event, Item, Resource, ResourceOwner};
+        for (edits, count) in [
+            (vec![copy((Item, "a"), (Item, "b")), copy((Item, "b"), (Item, "a"))], 1),
+            (vec![copy((Item, "a"), (Resource, "b")), copy((Resource, "b"), (Resource, "c"))], 1),
+            (vec![copy((Resource, "b"), (Resource, "c")), copy((Item, "a"), (Resource, "b"))], 2),
+            (vec![copy((Resource, "b"), (Resource, "c")), copy((Item, "a"), (ResourceOwner, "b"))], 1),
+            (vec![copy((Item, "b"), (Item, "c")), copy((Event, "a"), (Item, "b")), copy((Event, "b"), (Item, "c"))], 2),
+        ] {
+            assert_eq!(stages(&edits).len(), count);
+        }
+    }
 }
