@@ -14,14 +14,14 @@ from airis.proto.otlp_json import from_json, to_json
 
 backend: Literal["native", "reference"] = "reference"
 if TYPE_CHECKING or os.environ.get("AIRIS_KERNELS") == "reference":
-    from airis.data.reference import Blocks, SeriesIndex, View, count_items, scan, split, validate
+    from airis.data.reference import Blocks, SeriesIndex, View, concat, count_items, scan, split, validate
 else:
     try:
-        from airis._core import Blocks, SeriesIndex, View, count_items, scan, split, validate
+        from airis._core import Blocks, SeriesIndex, View, concat, count_items, scan, split, validate
 
         backend = "native"
     except ImportError:
-        from airis.data.reference import Blocks, SeriesIndex, View, count_items, scan, split, validate
+        from airis.data.reference import Blocks, SeriesIndex, View, concat, count_items, scan, split, validate
 
 __all__ = [
     "Blocks",
@@ -29,6 +29,7 @@ __all__ = [
     "SeriesIndex",
     "View",
     "backend",
+    "concat",
     "count_items",
     "from_json",
     "scan",

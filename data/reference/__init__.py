@@ -4,7 +4,18 @@ from airis.data.reference.native import Blocks
 from airis.data.reference.series import SeriesIndex
 from airis.data.reference.split import split
 from airis.data.reference.validate import count_items, validate
-from airis.data.reference.view import View, scan
+from airis.data.reference.view import View, concat, scan
 from airis.proto.otlp_json import from_json, to_json
 
-__all__ = ["Blocks", "SeriesIndex", "View", "count_items", "from_json", "scan", "split", "to_json", "validate"]
+__all__ = [
+    "Blocks",
+    "SeriesIndex",
+    "View",
+    "concat",
+    "count_items",
+    "from_json",
+    "scan",
+    "split",
+    "to_json",
+    "validate",
+]

@@ -3,11 +3,16 @@
 //! Each kernel has a twin of the same name in `airis.data.reference`, and gives the same bytes.
 
 pub mod blocks;
+pub mod buffers;
 pub mod columns;
+pub mod edit;
+pub mod encode;
+pub mod group;
 pub mod logs;
 pub mod metrics;
 pub mod otlp;
 pub mod owners;
+pub mod partition;
 pub mod prometheus_names;
 pub mod scan;
 pub mod series;
@@ -15,4 +20,5 @@ pub mod split;
 pub mod traces;
 pub mod validate;
 pub mod values;
+pub mod view;
 pub mod wire;

@@ -48,6 +48,15 @@ impl Signal {
         }
     }
 
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Traces => "traces",
+            Self::Metrics => "metrics",
+            Self::Logs => "logs",
+        }
+    }
+
     /// The message of a request.
     pub fn request(self) -> &'static Message {
         match self {

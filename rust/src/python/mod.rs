@@ -4,6 +4,7 @@ mod bytes;
 #[cfg(unix)]
 mod intake;
 mod payloads;
+mod sources;
 mod view;
 
 use pyo3::prelude::*;
@@ -17,7 +18,7 @@ mod _core {
     use super::payloads::{count_items, split, validate};
 
     #[pymodule_export]
-    use super::view::{Blocks, SeriesIndex, View, scan};
+    use super::view::{Blocks, SeriesIndex, View, concat, scan};
 
     #[cfg(unix)]
     #[pymodule_export]
