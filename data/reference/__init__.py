@@ -1,13 +1,13 @@
 """The reference kernels: small, obvious, on protobuf's own messages. The native ones are tested against them."""
 
-from airis.data.reference.edits import Edits, edit
+from airis.data.reference.edits import Edits
 from airis.data.reference.native import Blocks
 from airis.data.reference.pattern import Pattern
 from airis.data.reference.predicate import Predicate
 from airis.data.reference.series import SeriesIndex
 from airis.data.reference.split import split
 from airis.data.reference.validate import count_items, validate
-from airis.data.reference.view import View, scan
+from airis.data.reference.view import View, concat, scan
 from airis.proto.otlp_json import from_json, to_json
 
 __all__ = [
@@ -17,8 +17,8 @@ __all__ = [
     "Predicate",
     "SeriesIndex",
     "View",
+    "concat",
     "count_items",
-    "edit",
     "from_json",
     "scan",
     "split",

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 import xxhash
-from google.protobuf.message import DecodeError
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 from airis.data.edits import (
@@ -32,8 +31,7 @@ from airis.data.malformed import MalformedPayload
 from airis.data.reference.conversion import convert, hashed_bytes
 from airis.data.reference.inside import depth_of, find, first_alone, keep, value_at, with_value, without
 from airis.data.reference.pattern import Pattern
-from airis.data.reference.validate import count_items
-from airis.proto import otlp
+from airis.data.reference.places import copied, members, owners, points, scopes
 from airis.proto.otlp import MAX_DEPTH
 
 MAX_EDITED_BYTES = 1 << 30
@@ -64,23 +62,14 @@ class Edits:
                     raise InvalidExpression(f"all groups of {edit.pattern!r} must have names, and there must be one")
 
 
-def edit(signal: str, payload: bytes, edits: Edits, mask: bytes | None = None) -> bytes:
-    """The payload after the edits, the same object where nothing changes.
-
-    A mask has a byte for each item: where it is 0 the item stays, and an owner with nothing but such items. Raises
-    MalformedPayload also where copies would make more than 1 GiB of it.
-    """
+def edited(signal: str, request: Any, edits: Edits, mask: bytes | None) -> Any:
+    """The request after the edits, None where nothing changes."""
     check_signal(edits.edits, signal)
-    try:
-        request, before = otlp.parse(signal, payload), otlp.parse(signal, payload)
-    except DecodeError as error:
-        raise MalformedPayload(f"not an OTLP {signal} request: {error}") from None
-    if mask is not None and len(mask) != (items := count_items(signal, payload)):
-        raise ValueError(f"a mask of {len(mask)} bytes for {items} items")
-    edit_request(signal, request, edits, mask)
-    if request.ByteSize() > MAX_EDITED_BYTES:
+    made = copied(request)
+    edit_request(signal, made, edits, mask)
+    if made.ByteSize() > MAX_EDITED_BYTES:
         raise MalformedPayload("edits would make more than 1 GiB of it")
-    return payload if request.SerializeToString() == before.SerializeToString() else request.SerializeToString()
+    return None if made.SerializeToString() == request.SerializeToString() else made
 
 
 def edit_request(signal: str, request: Any, edits: Edits, mask: bytes | None) -> None:
@@ -94,21 +83,16 @@ def edit_request(signal: str, request: Any, edits: Edits, mask: bytes | None) ->
 
 def _levels(signal: str, request: Any, level: Level, mask: bytes | None) -> Iterator[Levels]:
     """Every message at a level that is to be edited, with those around it."""
-    owners, scopes, parts = {
-        "traces": ("resource_spans", "scope_spans", "spans"),
-        "metrics": ("resource_metrics", "scope_metrics", "metrics"),
-        "logs": ("resource_logs", "scope_logs", "log_records"),
-    }[signal]
     number = 0
-    for owner in getattr(request, owners):
+    for owner in owners(signal, request):
         before_owner = number
         resource: dict[Level, Any] = {"resource": owner}
-        for scoped in getattr(owner, scopes):
+        for scoped in scopes(signal, owner):
             before_scope = number
             scope: dict[Level, Any] = {**resource, "scope": scoped}
-            for part in getattr(scoped, parts):
+            for part in members(signal, scoped):
                 before_part = number
-                for item in _points(part) if signal == "metrics" else (part,):
+                for item in points(part) if signal == "metrics" else (part,):
                     around: dict[Level, Any] = {**scope, "metric": part, "item": item}
                     number += 1
                     if level == "item" and _has_chosen(mask, number - 1, number):
@@ -123,11 +107,6 @@ def _levels(signal: str, request: Any, level: Level, mask: bytes | None) -> Iter
                 yield scope
         if level == "resource" and _has_chosen(mask, before_owner, number):
             yield resource
-
-
-def _points(metric: Any) -> Any:
-    kind = metric.WhichOneof("data")
-    return getattr(metric, kind).data_points if kind else ()
 
 
 def _has_chosen(mask: bytes | None, start: int, end: int) -> bool:
@@ -282,7 +261,7 @@ def _delete(levels: Levels, place: Source) -> None:
 
 
 def _write_changed(attribute: KeyValue, new: AnyValue) -> None:
-    if not attribute.HasField("value") or attribute.value.SerializeToString() != new.SerializeToString():
+    if attribute.value.SerializeToString() != new.SerializeToString():
         _write(attribute.value, new)
 
 

@@ -22,7 +22,7 @@ def first_alone(attributes: Any, key: str) -> KeyValue:
     """The first attribute with a key, without the further ones, or a new one."""
     first = find(attributes, key)
     if first is None:
-        added: KeyValue = attributes.add(key=key)
+        added: KeyValue = attributes.add(key=key, value=AnyValue())
         return added
     keep(attributes, [at == first or attribute.key != key for at, attribute in enumerate(attributes)])
     found: KeyValue = attributes[first]

@@ -133,7 +133,7 @@ LEVELS: list[tuple[str, Level]] = [
 
 def edited(kernels: Any, signal: str, payload: bytes, *edits: Edit, mask: bytes | None = None) -> bytes:
     """The payload after the edits."""
-    return kernels.edit(signal, payload, kernels.Edits(edits), mask)
+    return kernels.scan(signal, payload).edit(kernels.Edits(edits), mask).payload
 
 
 def messages(signal: str, payload: bytes, level: Level) -> list[Any]:
@@ -1032,7 +1032,7 @@ def test_copies_cannot_make_much_of_little(monkeypatch):
     )
 
     with pytest.raises(MalformedPayload, match="more than 1 GiB"):
-        reference.edit("traces", payload, edits)
+        reference.edited("traces", otlp.parse("traces", payload), edits, None)
 
 
 def test_requests_in_a_row_are_one(kernels):

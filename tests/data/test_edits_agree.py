@@ -105,6 +105,12 @@ class Programs:
         return Attribute(self.random.choice(self.levels), self.random.choice(KEYS), path)
 
 
+def edited(back_end: Any, signal: str, payload: bytes, edits: Sequence[Edit], mask: bytes | None = None) -> bytes:
+    """The payload after the edits."""
+    payload = back_end.scan(signal, payload).edit(back_end.Edits(edits), mask).payload
+    return payload
+
+
 def parsed(signal: str, payload: bytes) -> bytes:
     """What protobuf reads, with all that it does not know, in one form."""
     return otlp.parse(signal, payload).SerializeToString(deterministic=True)
@@ -121,8 +127,8 @@ def test_on_requests(generator, signal, seed):
     masks = [None, bytes(programs.random.choice([0, 0, 1, 255]) for _ in range(items))]
 
     for mask in masks:
-        expected = reference.edit(signal, payload, reference.Edits(edits), mask)
-        found = native.edit(signal, payload, native.Edits(edits), mask)
+        expected = edited(reference, signal, payload, edits, mask)
+        found = edited(native, signal, payload, edits, mask)
 
         assert parsed(signal, found) == parsed(signal, expected), edits
         assert expected is payload or found is not payload, edits
@@ -138,7 +144,7 @@ def test_on_a_mask_of_nothing(generator, signal, seed):
     mask = bytes(reference.count_items(signal, payload))
 
     for back_end in (reference, native):
-        assert back_end.edit(signal, payload, back_end.Edits(edits), mask) is payload
+        assert edited(back_end, signal, payload, edits, mask) is payload
 
 
 @SIGNALS
@@ -156,6 +162,6 @@ def test_on_broken_requests(generator, signal, seed):
 def attempt(back_end: Any, signal: str, payload: bytes, edits: Sequence[Edit]) -> bytes | None:
     """What is made of the payload, None where it is refused."""
     try:
-        return parsed(signal, back_end.edit(signal, payload, back_end.Edits(edits)))
+        return parsed(signal, edited(back_end, signal, payload, edits))
     except MalformedPayload:
         return None

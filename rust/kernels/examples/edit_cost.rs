@@ -1,11 +1,14 @@
 //! What edits cost, in nanoseconds per span: `cargo run --release -p airis-kernels --example edit_cost`.
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::Instant;
 
-use airis_kernels::edits::{Algorithm, Edit, Edits, Given, Level, Name, Scratch, Source, When};
+use airis_kernels::buffers::Buffer;
+use airis_kernels::edits::{Algorithm, Edit, Edits, Given, Level, Name, Source, Stage, When, apply};
 use airis_kernels::otlp::Signal;
-use airis_kernels::scan::{Index, Item, scan};
+use airis_kernels::scan::scan;
+use airis_kernels::view::View;
 use airis_kernels::wire::{push_delimited, push_varint};
 
 const ROUNDS: usize = 15;
@@ -88,34 +91,10 @@ fn best_ns(spans: usize, mut work: impl FnMut()) -> f64 {
     times.fold(f64::INFINITY, f64::min)
 }
 
-/// Every message that can change, by itself, into one buffer that is used again for the next.
-fn edit_all(edits: &Edits, index: &Index, payload: &[u8]) -> usize {
-    let (mut scratch, mut out, mut written) = (Scratch::default(), Vec::with_capacity(1 << 16), 0);
-    for stage in edits.stages(Signal::Traces).expect("edits for spans") {
-        for owner in &index.owners {
-            let resource = owner.resource.bytes(payload);
-            let item = Item {
-                resource,
-                resource_schema_url: &[],
-                scope: &[],
-                scope_schema_url: &[],
-                metric: &[],
-                kind: 0,
-                message: &[],
-            };
-            let _ = black_box(stage.edit(Level::Resource, &item, resource, &mut scratch, &mut out));
-        }
-        if stage.has(Level::Item) {
-            index.visit(payload, |item| {
-                if out.len() > 1 << 15 {
-                    written += out.len();
-                    out.clear();
-                }
-                let _ = black_box(stage.edit(Level::Item, item, item.message, &mut scratch, &mut out));
-            });
-        }
-    }
-    written + out.len()
+/// The view after edits, and the bytes of all that is in it behind one another.
+fn edit_and_encode(stages: &[Stage], view: &View) -> usize {
+    let edited = apply(stages, view, None).expect("less than 1 GiB");
+    edited.as_ref().unwrap_or(view).encode().to_vec().len()
 }
 
 fn main() {
@@ -147,26 +126,30 @@ fn main() {
         ),
         ("rename on the resource", vec![rename]),
     ];
-    println!("{:34}{:>12}{:>12}", "ns per span, best of many", "512 spans", "8192 spans");
-    let payloads = [512, 8192].map(|spans| {
-        let bytes = payload(spans);
-        let index = scan(Signal::Traces, &bytes).expect("a sound payload");
-        (spans, bytes, index)
+    println!(
+        "{:34}{:>12}{:>12}{:>12}{:>12}",
+        "ns per span, best of many", "512 spans", "8192 spans", "512 + bytes", "8192 + bytes"
+    );
+    let views = [512, 8192].map(|spans| {
+        let buffer: Buffer = Arc::new(payload(spans));
+        (spans, buffer.clone(), scan(Signal::Traces, buffer).expect("a sound payload"))
     });
-    let row = |name: &str, work: &dyn Fn(&[u8], &Index)| {
-        let costs = payloads.each_ref().map(|(spans, bytes, index)| best_ns(*spans, || work(bytes, index)));
-        println!("{name:34}{:>12.1}{:>12.1}", costs[0], costs[1]);
+    let costs = |work: &dyn Fn(&Buffer, &View)| {
+        views.each_ref().map(|(spans, buffer, view)| best_ns(*spans, || work(buffer, view)))
     };
-    row("copy of the payload", &|bytes, _| {
-        black_box(bytes.to_vec());
+    let [small, large] = costs(&|buffer, _| {
+        black_box(scan(Signal::Traces, buffer.clone()).is_ok());
     });
-    row("scan", &|bytes, _| {
-        black_box(scan(Signal::Traces, bytes).is_ok());
-    });
+    println!("{:34}{small:>12.1}{large:>12.1}", "scan");
     for (name, edits) in &programs {
         let edits = Edits::new(edits);
-        row(name, &|bytes, index| {
-            black_box(edit_all(&edits, index, bytes));
+        let stages = edits.stages(Signal::Traces).expect("edits for spans");
+        let [small, large] = costs(&|_, view| {
+            black_box(apply(stages, view, None).is_ok());
         });
+        let [small_bytes, large_bytes] = costs(&|_, view| {
+            black_box(edit_and_encode(stages, view));
+        });
+        println!("{name:34}{small:>12.1}{large:>12.1}{small_bytes:>12.1}{large_bytes:>12.1}");
     }
 }

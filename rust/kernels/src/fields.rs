@@ -7,8 +7,8 @@ mod names;
 mod scalars;
 
 use super::otlp::{METRIC_DATA, Signal};
-use super::scan::Item;
 use super::values::{Attribute, Value, messages, write_integer};
+use super::view::Item;
 use super::wire::{Content, Fields, plain_attribute, push_delimited};
 use scalars::{At, wholes};
 

@@ -48,7 +48,7 @@ impl Signal {
         }
     }
 
-    /// The name.
+    /// Its name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Traces => "traces",

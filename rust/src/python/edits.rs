@@ -1,16 +1,16 @@
-//! Edits as `airis.data.edits` has them, compiled; and payloads edited.
+//! Edits as `airis.data.edits` has them, compiled.
 
 use std::sync::Arc;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyString};
+use pyo3::types::PyString;
 
-use super::bytes::{malformed, signal_of, work};
 use super::fields::invalid;
-use airis_kernels::edits::{Algorithm, Edit, Given, Level, Name, Scratch, Source, Step, Type, When};
+use airis_kernels::edits as kernel;
+use airis_kernels::edits::{Algorithm, Edit, Given, Level, Name, Source, Stage, Step, Type, When};
+use airis_kernels::otlp::Signal;
 use airis_kernels::pattern::{Extent, Pattern};
-use airis_kernels::{edits as kernel, scan as scanning};
 
 /// A program of edits.
 #[pyclass(frozen, module = "airis._core")]
@@ -28,40 +28,10 @@ impl Edits {
     }
 }
 
-/// The payload after the edits, the same object where nothing changes.
-#[pyfunction]
-#[pyo3(signature = (signal, payload, edits, mask=None))]
-pub fn edit<'py>(
-    signal: &str,
-    payload: Bound<'py, PyBytes>,
-    edits: &Edits,
-    mask: Option<Bound<'py, PyBytes>>,
-) -> PyResult<Bound<'py, PyBytes>> {
-    let py = payload.py();
-    let known = signal_of(signal)?;
-    let stages = edits.compiled.stages(known).map_err(|fault| PyValueError::new_err(fault.to_owned()))?;
-    let index = work(&payload, |bytes| scanning::scan(known, bytes))?;
-    let mask = mask.as_ref().map(|mask| mask.as_bytes());
-    if let Some(mask) = mask.filter(|mask| mask.len() != index.items.len()) {
-        let fault = format!("a mask of {} bytes for {} items", mask.len(), index.items.len());
-        return Err(PyValueError::new_err(fault));
-    }
-    let bytes = payload.as_bytes();
-    let edited = py.detach(|| {
-        let (mut scratch, mut index) = (Scratch::default(), index);
-        let mut edited: Option<Vec<u8>> = None;
-        for stage in stages {
-            let before = edited.as_deref().unwrap_or(bytes);
-            if let Some(after) = stage.apply(&index, before, mask, &mut scratch)? {
-                index = scanning::scan(known, &after)?;
-                edited = Some(after);
-            }
-        }
-        Ok(edited)
-    });
-    match edited.map_err(|fault| malformed(py, &fault))? {
-        Some(edited) => Ok(PyBytes::new(py, &edited)),
-        None => Ok(payload),
+impl Edits {
+    /// What is to be done to a view of a signal; ValueError for edits that its items cannot have.
+    pub fn stages(&self, signal: Signal) -> PyResult<&[Stage]> {
+        self.compiled.stages(signal).map_err(|fault| PyValueError::new_err(fault.to_owned()))
     }
 }
 

@@ -8,6 +8,7 @@ mod intake;
 mod pattern;
 mod payloads;
 mod predicate;
+mod sources;
 mod view;
 
 use pyo3::prelude::*;
@@ -18,7 +19,7 @@ mod _core {
     use super::*;
 
     #[pymodule_export]
-    use super::edits::{Edits, edit};
+    use super::edits::Edits;
 
     #[pymodule_export]
     use super::pattern::Pattern;
@@ -30,7 +31,7 @@ mod _core {
     use super::predicate::Predicate;
 
     #[pymodule_export]
-    use super::view::{Blocks, SeriesIndex, View, scan};
+    use super::view::{Blocks, SeriesIndex, View, concat, scan};
 
     #[cfg(unix)]
     #[pymodule_export]

@@ -40,13 +40,13 @@ impl Predicate {
 
     /// One byte for every item of the view in order: 1 where the condition holds, else 0.
     fn mask<'py>(&self, py: Python<'py>, view: &View) -> PyResult<Bound<'py, PyBytes>> {
-        let (index, payload) = view.parts(py);
-        if index.signal != self.compiled.signal() {
+        let view = view.scanned();
+        if view.signal != self.compiled.signal() {
             let reason =
-                format!("a condition on {}, but a view of {}", self.compiled.signal().name(), index.signal.name());
+                format!("a condition on {}, but a view of {}", self.compiled.signal().name(), view.signal.name());
             return Err(PyValueError::new_err(reason));
         }
-        let mask = py.detach(|| self.compiled.mask(index, payload));
+        let mask = py.detach(|| self.compiled.mask(view));
         Ok(PyBytes::new(py, &mask))
     }
 }

@@ -3,12 +3,12 @@
 //! What each edit means is told in `airis.data.edits`. Edits of one message are carried out in one pass over its
 //! fields; what does not change is copied in whole runs, and a message in which nothing changes is not copied.
 
+mod apply;
 mod conversion;
 mod hashing;
 mod inside;
 mod keys;
 mod layout;
-mod payload;
 mod places;
 mod program;
 mod rewrite;
@@ -18,9 +18,10 @@ use std::sync::Arc;
 
 use super::otlp::Signal;
 use super::pattern::Pattern;
-use super::scan::Item;
+use super::view::Item;
 use super::wire::Malformed;
 
+pub use apply::apply;
 pub use conversion::Type;
 pub use hashing::Algorithm;
 pub use inside::Step;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::otlp::Signal;
 use super::super::pattern::Pattern;
-use super::super::scan::Item;
+use super::super::view::Item;
 use super::super::wire::{Content, Fields};
 use super::inside::{self, Bytes, read_entry};
 use super::keys::Keys;

@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use super::super::pattern::Pattern;
-use super::super::scan::Item;
 use super::super::validate::is_value_within;
 use super::super::values::Value;
+use super::super::view::Item;
 use super::super::wire::{Content, Field, Fields, MAX_DEPTH};
 use super::inside::{self, Bytes, read_entry};
 use super::layout::Kind;

@@ -2,8 +2,8 @@
 
 use super::super::fields::{Datum, Level};
 use super::super::pattern::Matcher;
-use super::super::scan::{Index, Item};
 use super::super::values::Value;
+use super::super::view::{Item, View};
 use super::compare::Operand;
 use super::{Node, Place, Predicate, Type};
 
@@ -11,10 +11,10 @@ const LEVELS: usize = Level::Exemplar as usize + 1;
 
 impl Predicate {
     /// One byte for every item in order: 1 where the condition holds, else 0.
-    pub fn mask(&self, index: &Index, payload: &[u8]) -> Vec<u8> {
-        let mut mask = Vec::with_capacity(index.items.len());
+    pub fn mask(&self, view: &View) -> Vec<u8> {
+        let mut mask = Vec::with_capacity(view.items.len());
         let mut evaluation = Evaluation::new(self);
-        index.visit(payload, |item| {
+        view.visit(|item| {
             evaluation.enter(item);
             mask.push(evaluation.holds(&self.root).into());
         });
