@@ -182,7 +182,7 @@ class BatchProcessor(Processor[BatchConfig]):
                 self.cardinality.set(len(self._groups))
 
     async def _deliver(self, batches: Sequence[Batch], origin: Origin) -> None:
-        joined = replace(join(batches), origin=origin)
+        joined = join(batches).with_origin(origin)
         if joined.items > self.max_items:
             await self._hand_on_in_parts(joined)
             return

@@ -1,7 +1,13 @@
 """The native kernels (the crate in ``rust/``); `airis.data.kernels` says which back end is in use."""
 
-from collections.abc import Mapping, Sequence
-from typing import Literal, final
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Literal, final
+
+from airis.data.edits import Edit
+from airis.data.expressions import Expression
+from airis.data.fields import Source
+
+Level = Literal["resource", "scope", "metric", "item"]
 
 def validate(signal: str, payload: bytes) -> tuple[bytes, int, int]:
     """The payload with invalid UTF-8 repaired, its number of items, and the number of repaired strings."""
@@ -9,23 +15,72 @@ def validate(signal: str, payload: bytes) -> tuple[bytes, int, int]:
 def count_items(signal: str, payload: bytes) -> int:
     """The number of items, from lengths alone, without reading the items."""
 
-def split(signal: str, payload: bytes, max_items: int) -> list[bytes]:
-    """Payloads of at most `max_items` items, in order; what owns the items is repeated in each part."""
+def split(
+    signal: str, payload: bytes, max_items: int | None = None, max_bytes: int | None = None, level: Level = "item"
+) -> list[bytes]:
+    """Payloads of at most so many items and bytes, in order; what owns the items is repeated in each part.
+
+    What stands at the `level` is never cut: one that is more than the limits by itself is a part alone. A payload that
+    makes one part is handed back as the same object. Raises MalformedPayload, also for what would be repeated to more
+    than 1 GiB.
+    """
 
 def scan(signal: str, payload: bytes) -> View:
     """Read a payload that passed `validate`; raises MalformedPayload for another one."""
 
+def concat(views: Sequence[View]) -> View:
+    """One view with the items of all, in order; ValueError for none, and for those of different signals."""
+
 @final
 class View:
-    """A payload scanned once."""
+    """What is in a payload, or in what was made of one; it never changes."""
 
     @property
     def signal(self) -> str: ...
     @property
-    def payload(self) -> bytes: ...
-    @property
     def items(self) -> int:
         """Spans, metric data points or log records."""
+
+    @property
+    def payload(self) -> bytes:
+        """The payload that says what the view does: the one that was scanned, or one made when first asked for."""
+
+    @property
+    def size_bytes(self) -> int:
+        """The length of the payload, which is not made for it."""
+
+    def select(self, mask: bytes) -> View:
+        """The items whose byte is not 0, of one byte for each; the view itself where that is all of them.
+
+        A metric, scope or resource without any of them goes, also one that had none before.
+        """
+
+    def group(self, sources: Sequence[Source], limit: int = 10_000) -> list[tuple[tuple[Any, ...] | None, View]]:
+        """The items by what they have at the sources, with their values, in the order in which the first of each comes.
+
+        An array is a list, a map a dict, nothing and an empty value are None; the same in another type is another
+        value. There are at most `limit` groups; the items of more of them come last, together, with None.
+        """
+
+    def split(self, max_items: int | None = None, max_bytes: int | None = None, level: Level = "item") -> list[View]:
+        """Views within limits, in order, as `split` of a payload cuts; the view itself where that is one."""
+
+    def edit(self, edits: Edits, mask: bytes | None = None) -> View:
+        """The view after edits (`airis.data.edits`), the view itself where nothing changes.
+
+        A mask of one byte for each item leaves out those whose byte is 0: a resource, scope or metric is edited when
+        one of its items is left, and for all of them. Raises MalformedPayload where copies would make more than 1 GiB.
+        """
+
+    def rewrite(
+        self, function: Callable[[Level, bytes], bytes | None], levels: Collection[Level], mask: bytes | None = None
+    ) -> View:
+        """The view with messages as a function makes them anew of their level and bytes; None leaves one as it is.
+
+        All that it is given is of the view as it was, a metric without its points, which it keeps. A mask of one byte
+        for each item leaves out those whose byte is 0: a resource, scope or metric is given when one of its items is
+        left, and changes for all of them. Python is entered for every message: for resources, rather than for spans.
+        """
 
     def attribute(self, key: str, level: Literal["resource", "scope", "item"] = "item") -> list[str | None]:
         """For every item in order the text of an attribute, None where it is absent; the first of a key counts."""
@@ -35,6 +90,39 @@ class View:
 
         Raises MalformedPayload where rows would repeat their resources and scopes to more than 1 GiB.
         """
+
+@final
+class Edits:
+    """A program of edits; raises ValueError for something that is no edit."""
+
+    def __new__(cls, edits: Sequence[Edit]) -> Edits: ...
+
+@final
+class Pattern:
+    """A regular expression in RE2's syntax, compiled."""
+
+    def __init__(self, pattern: str, *, whole: bool = False) -> None:
+        """Compile; InvalidExpression says what is wrong, and where."""
+
+    @property
+    def groups(self) -> list[str | None]:
+        """The names of the groups in order, None for one without a name."""
+
+    def search(self, text: bytes) -> list[tuple[int, int] | None] | None:
+        """Of the first match the places of the whole and of every group, None for a group that took no part."""
+
+    def matches(self, text: bytes) -> bool:
+        """Whether it matches, which takes less than to say where."""
+
+@final
+class Predicate:
+    """A condition on the items of a signal, compiled."""
+
+    def __init__(self, signal: str, expression: Expression) -> None:
+        """Compile; InvalidExpression says what is wrong, and where."""
+
+    def mask(self, view: View) -> bytes:
+        """One byte for every item of the view in order: 1 where the condition holds, else 0."""
 
 @final
 class Blocks:

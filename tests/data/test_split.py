@@ -135,10 +135,117 @@ def test_points_that_another_kind_of_data_replaced_do_not_come_back(kernels):
     assert all(b"\x2a" not in part for part in parts)
 
 
-@pytest.mark.parametrize("max_items", [0, -1])
-def test_parts_of_nothing_are_refused(kernels, max_items):
-    with pytest.raises(ValueError, match="max_items must be at least 1"):
-        kernels.split("traces", b"", max_items)
+def whole_units(signal: str, payload: bytes) -> dict[str, list[int]]:
+    """The numbers of items in the resources, scopes, metrics and in the items of a request, in order."""
+    counts = {
+        "traces": {"resource": [3, 4], "scope": [2, 1, 4], "item": [1] * 7},
+        "metrics": {"resource": [6], "scope": [6], "metric": [3, 3, 0], "item": [1] * 6},
+        "logs": {"resource": [3], "scope": [3], "item": [1] * 3},
+    }[signal]
+    assert all(sum(numbers) == len(flat(signal, payload)) for numbers in counts.values())
+    return counts
+
+
+def grouped(numbers: list[int], most: int) -> list[int]:
+    """Numbers in a row added up as far as they are not more than the most."""
+    sums: list[int] = []
+    for number in numbers:
+        if sums and (number == 0 or sums[-1] + number <= most):
+            sums[-1] += number
+        else:
+            sums.append(number)
+    return sums
+
+
+@pytest.mark.parametrize("max_items", [1, 2, 3, 4, 6])
+@pytest.mark.parametrize("level", ["resource", "scope", "metric", "item"])
+@pytest.mark.parametrize("signal", REQUESTS)
+def test_what_stands_at_the_level_is_never_cut(kernels, signal, level, max_items):
+    payload = REQUESTS[signal].SerializeToString()
+    units = whole_units(signal, payload)
+    if level not in units:
+        with pytest.raises(ValueError, match=f"{signal} have no level {level}"):
+            kernels.split(signal, payload, max_items, level=level)
+        return
+
+    parts = kernels.split(signal, payload, max_items, level=level)
+
+    assert [kernels.count_items(signal, part) for part in parts] == grouped(units[level], max_items)
+    assert [item for part in parts for item in flat(signal, part)] == flat(signal, payload)
+
+
+@pytest.mark.parametrize("max_bytes", [1, 40, 80, 81, 82, 83, 84, 85, 120, 160, 200, 100_000])
+@pytest.mark.parametrize("signal", REQUESTS)
+def test_parts_are_as_large_as_the_bytes_allow(kernels, signal, max_bytes):
+    payload = REQUESTS[signal].SerializeToString()
+    total = kernels.count_items(signal, payload)
+
+    parts = kernels.split(signal, payload, max_bytes=max_bytes)
+
+    counts = [kernels.count_items(signal, part) for part in parts]
+    assert [item for part in parts for item in flat(signal, part)] == flat(signal, payload)
+    assert all(count == 1 or len(part) <= max_bytes for count, part in zip(counts, parts, strict=True) if count)
+    # None has room for the next item: the items before it, and one more, are more bytes.
+    for index, count in enumerate(counts):
+        before = sum(counts[:index])
+        mask = bytes(before <= item <= before + count for item in range(total))
+        assert before + count == total or kernels.scan(signal, payload).select(mask).size_bytes > max_bytes
+
+
+def test_an_item_that_is_too_large_is_alone_and_whole(kernels):
+    request = logs()
+    request.resource_logs[0].scope_logs[0].log_records[1].severity_text = "x" * 500
+
+    parts = kernels.split("logs", request.SerializeToString(), max_bytes=100)
+
+    assert [[record.severity_text for record in flat("logs", part)] for part in parts] == [["0"], ["x" * 500], ["2"]]
+
+
+def test_both_limits_hold(kernels):
+    payload = traces().SerializeToString()
+    [first, *_] = kernels.split("traces", payload, max_items=2)
+
+    assert [kernels.count_items("traces", part) for part in kernels.split("traces", payload, 2, len(first))][0] == 2
+    assert [kernels.count_items("traces", part) for part in kernels.split("traces", payload, 2, len(first) - 1)][0] == 1
+
+
+def test_a_view_is_cut_like_its_payload(kernels):
+    payload = metrics().SerializeToString()
+    view = kernels.scan("metrics", payload)
+
+    for limits in ((2,), (4, 60), (None, 70, "metric"), (1, None, "metric")):
+        parts = view.split(*limits)
+        assert [part.payload for part in parts] == kernels.split("metrics", payload, *limits)
+        assert [part.items for part in parts] == [kernels.count_items("metrics", part.payload) for part in parts]
+
+
+def test_a_temporality_that_comes_behind_its_points_goes_with_all_of_them(kernels):
+    parts_of_sum = (length_delimited(1, b"") * 2, b"\x10\x02")
+    metric = b"".join(length_delimited(7, part) for part in parts_of_sum)
+    payload = length_delimited(1, length_delimited(2, length_delimited(2, metric)))
+
+    parts = kernels.split("metrics", payload, 1)
+
+    found = [ExportMetricsServiceRequest.FromString(part).resource_metrics[0].scope_metrics[0] for part in parts]
+    assert [scoped.metrics[0].sum.aggregation_temporality for scoped in found] == [2, 2]
+
+
+def test_what_would_be_repeated_without_end_is_refused(kernels):
+    request = ExportTraceServiceRequest()
+    owner = request.resource_spans.add(schema_url="x" * (1 << 20))
+    owner.scope_spans.add().spans.extend(Span() for _ in range(1100))
+
+    with pytest.raises(MalformedPayload, match="repeated to more than 1 GiB"):
+        kernels.split("traces", request.SerializeToString(), 1)
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+@pytest.mark.parametrize("name", ["max_items", "max_bytes"])
+def test_parts_of_nothing_are_refused(kernels, name, limit):
+    with pytest.raises(ValueError, match=f"{name} must be at least 1"):
+        kernels.split("traces", b"", **{name: limit})
+    with pytest.raises(ValueError, match=f"{name} must be at least 1"):
+        kernels.scan("traces", b"").split(**{name: limit})
 
 
 def test_a_malformed_payload_is_refused(kernels):

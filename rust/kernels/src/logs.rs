@@ -3,8 +3,8 @@
 use super::blocks::{ARRIVAL, Block, LC, MAP, OBSERVED, SENT, SOURCE, TIME, Tables, column};
 use super::columns::{Attributes, Fixed, LowCardinality, Text};
 use super::owners::{ResourceColumns, ScopeColumns};
-use super::scan::Index;
 use super::values::Value;
+use super::view::View;
 use super::wire::{Content, Fields};
 
 /// The signature of a body that is not there.
@@ -33,19 +33,20 @@ pub struct Logs {
 }
 
 impl Logs {
-    /// The rows of all log records in a payload.
-    pub fn encode(index: &Index, payload: &[u8], arrived: u64) -> Self {
-        let mut logs = Self { rows: index.items.len(), ..Self::default() };
-        for owner in index.owners.iter().filter(|owner| !owner.items.is_empty()) {
-            logs.resource.push(owner.resource.bytes(payload), &payload[owner.schema_url.clone()]);
+    /// The rows of all log records in a view.
+    pub fn encode(view: &View, arrived: u64) -> Self {
+        let mut logs = Self { rows: view.items.len(), ..Self::default() };
+        let bytes = view.open();
+        for owner in view.owners.iter().filter(|owner| !owner.items.is_empty()) {
+            logs.resource.push(bytes.message(owner.resource), bytes.at(owner.schema_url));
             logs.resource.repeat(owner.items.len() - 1);
         }
-        for scope in index.scopes.iter().filter(|scope| !scope.items.is_empty()) {
-            logs.scope.push(scope.scope.bytes(payload), &payload[scope.schema_url.clone()]);
+        for scope in view.scopes.iter().filter(|scope| !scope.items.is_empty()) {
+            logs.scope.push(bytes.message(scope.scope), bytes.at(scope.schema_url));
             logs.scope.repeat(scope.items.len() - 1);
         }
-        for item in &index.items {
-            logs.push(&payload[item.clone()], arrived);
+        for item in &view.items {
+            logs.push(bytes.at(*item), arrived);
         }
         logs
     }

@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::blocks::{ARRIVAL, Block, KIND, LC, MAP, POINT_SOURCE, SENT, TIME, Tables, column};
+use super::buffers::Bytes;
 use super::columns::{Attributes, Fixed, List, LowCardinality, Map, Nullable, Text};
 use super::owners::{ResourceColumns, ScopeColumns};
 use super::prometheus_names::{PROMETHEUS_TYPE, TRANSLATOR, family_name, labels};
-use super::scan::{Index, Metric, Owner, Scope};
 use super::series::{Registered, SeriesKey, push_set, push_sized, push_sized_with, sort};
 use super::values::{Attribute, messages, write_integer};
+use super::view::{Metric, Owner, Scope, View};
 use super::wire::{Content, Field, Fields, varint};
 
 const EXPLICIT_BOUNDS_SCHEMA: i32 = -53;
@@ -350,6 +351,7 @@ pub(crate) struct MetricPart<'a> {
     pub(crate) name: &'a [u8],
     pub(crate) description: &'a [u8],
     pub(crate) unit: &'a [u8],
+    /// Its message without the data.
     pub(crate) message: &'a [u8],
     pub(crate) temporality: Vec<u8>,
     pub(crate) monotonic: bool,
@@ -359,15 +361,16 @@ pub(crate) struct MetricPart<'a> {
 }
 
 impl Metrics {
-    /// The rows of all points in a payload; series are registered unless they are known.
-    pub fn encode(index: &Index, payload: &[u8], arrived: u64, known: &Registered) -> Self {
-        let mut metrics = Self::default();
-        for owner in index.owners.iter().filter(|owner| !owner.items.is_empty()) {
-            let mut resource = ResourcePart::new(owner, payload);
-            for scope in &index.scopes[owner.scopes.clone()] {
-                let mut scope = ScopePart::new(scope, payload);
-                for metric in &index.metrics[scope.scope.metrics.clone()] {
-                    metrics.push(index, payload, arrived, known, metric, &mut resource, &mut scope);
+    /// The rows of all points in a view; series are registered unless they are known.
+    pub fn encode(view: &View, arrived: u64, known: &Registered) -> Self {
+        let (mut metrics, bytes) = (Self::default(), view.open());
+        for owner in view.owners.iter().filter(|owner| !owner.items.is_empty()) {
+            let mut resource = ResourcePart::new(owner, &bytes);
+            for scope in view.scopes[owner.scopes.clone()].iter().filter(|scope| !scope.items.is_empty()) {
+                let mut scope = ScopePart::new(scope, &bytes);
+                let all = view.metrics[scope.scope.metrics.clone()].iter();
+                for metric in all.filter(|metric| !metric.items.is_empty()) {
+                    metrics.push(view, &bytes, arrived, known, metric, &mut resource, &mut scope);
                 }
             }
         }
@@ -377,20 +380,19 @@ impl Metrics {
     #[expect(clippy::too_many_arguments)]
     fn push(
         &mut self,
-        index: &Index,
-        payload: &[u8],
+        view: &View,
+        bytes: &Bytes,
         arrived: u64,
         known: &Registered,
         metric: &Metric,
         resource: &mut ResourcePart,
         scope: &mut ScopePart,
     ) {
-        let data = metric.data.bytes(payload);
-        let part = MetricPart::new(metric, payload, data);
+        let part = MetricPart::new(metric, bytes);
         let hour = arrived / HOUR_NANO;
         let (mut point, mut sorted, mut identity) = (Point::default(), Vec::new(), Vec::new());
-        for item in &index.items[metric.items.clone()] {
-            point.read(part.kind, &data[item.clone()]);
+        for item in &view.items[metric.items.clone()] {
+            point.read(part.kind, bytes.at(*item));
             sorted.clear();
             sorted.extend(point.attributes.iter().cloned());
             sort(&mut sorted);
@@ -407,8 +409,8 @@ impl Metrics {
                 self.registered.insert(key, hour);
                 let series = &mut self.series;
                 series.push(id, &part, &point, &sorted, integer, resource, scope, arrived);
-                resource.write(&mut series.resource, payload);
-                scope.write(&mut series.scope, payload);
+                resource.write(&mut series.resource, bytes);
+                scope.write(&mut series.scope, bytes);
             }
             self.push_point(id, &part, &point, arrived);
         }
@@ -455,8 +457,8 @@ impl Metrics {
 }
 
 impl<'a> ResourcePart<'a> {
-    fn new(owner: &'a Owner, payload: &[u8]) -> Self {
-        let mut attributes: Vec<_> = messages(owner.resource.bytes(payload), 1).map(Attribute::read).collect();
+    fn new(owner: &'a Owner, bytes: &Bytes) -> Self {
+        let mut attributes: Vec<_> = messages(bytes.message(owner.resource), 1).map(Attribute::read).collect();
         let first = |key: &[u8]| -> Vec<u8> {
             let found = attributes.iter().find(|attribute| attribute.key == key);
             found.map(|attribute| attribute.value.clone().into_text().into_owned()).unwrap_or_default()
@@ -482,19 +484,19 @@ impl<'a> ResourcePart<'a> {
         Self { owner, id, identity, derived, written: false }
     }
 
-    fn write(&mut self, columns: &mut ResourceColumns, payload: &[u8]) {
+    fn write(&mut self, columns: &mut ResourceColumns, bytes: &Bytes) {
         if std::mem::replace(&mut self.written, true) {
             columns.repeat(1);
         } else {
-            columns.push(self.owner.resource.bytes(payload), &payload[self.owner.schema_url.clone()]);
+            columns.push(bytes.message(self.owner.resource), bytes.at(self.owner.schema_url));
         }
     }
 }
 
 impl<'a> ScopePart<'a> {
-    fn new(scope: &'a Scope, payload: &[u8]) -> Self {
+    fn new(scope: &'a Scope, bytes: &Bytes) -> Self {
         let (mut name, mut version) = (&b""[..], &b""[..]);
-        let message = scope.scope.bytes(payload);
+        let message = bytes.message(scope.scope);
         for field in Fields::new(message) {
             match (field.number, field.content) {
                 (1, Content::Length(text)) => name = text,
@@ -521,18 +523,18 @@ impl<'a> ScopePart<'a> {
         Self { scope, identity, labels, written: false }
     }
 
-    fn write(&mut self, columns: &mut ScopeColumns, payload: &[u8]) {
+    fn write(&mut self, columns: &mut ScopeColumns, bytes: &Bytes) {
         if std::mem::replace(&mut self.written, true) {
             columns.repeat(1);
         } else {
-            columns.push(self.scope.scope.bytes(payload), &payload[self.scope.schema_url.clone()]);
+            columns.push(bytes.message(self.scope.scope), bytes.at(self.scope.schema_url));
         }
     }
 }
 
 impl<'a> MetricPart<'a> {
-    pub(crate) fn new(metric: &Metric, payload: &'a [u8], data: &[u8]) -> Self {
-        let message = &payload[metric.message.clone()];
+    pub(crate) fn new(metric: &Metric, bytes: &Bytes<'a>) -> Self {
+        let message = bytes.at(metric.rest);
         let kind = Kind::of_field(metric.kind);
         let (mut name, mut description, mut unit) = (&b""[..], &b""[..], &b""[..]);
         for field in Fields::new(message) {
@@ -545,7 +547,7 @@ impl<'a> MetricPart<'a> {
         }
         let (mut temporality, mut monotonic) = (0, false);
         if !matches!(kind, Kind::Gauge | Kind::Summary) {
-            for field in Fields::new(data) {
+            for field in Fields::new(bytes.at(metric.data_rest)) {
                 match (field.number, field.content) {
                     (2, Content::Varint(number)) => temporality = number as i32,
                     (3, Content::Varint(number)) if kind == Kind::Sum => monotonic = number != 0,

@@ -48,6 +48,15 @@ impl Signal {
         }
     }
 
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Traces => "traces",
+            Self::Metrics => "metrics",
+            Self::Logs => "logs",
+        }
+    }
+
     /// The message of a request.
     pub fn request(self) -> &'static Message {
         match self {
@@ -74,7 +83,7 @@ const T: Kind = Kind::Text;
 const KV: Kind = Kind::Attribute;
 
 pub static KEY_VALUE: Message = Message(&[O, T, Kind::Message(&ANY_VALUE)]);
-static ANY_VALUE: Message = Message(&[O, T, O, O, O, Kind::Message(&ARRAY_VALUE), Kind::Message(&KEY_VALUE_LIST)]);
+pub static ANY_VALUE: Message = Message(&[O, T, O, O, O, Kind::Message(&ARRAY_VALUE), Kind::Message(&KEY_VALUE_LIST)]);
 static ARRAY_VALUE: Message = Message(&[O, Kind::Message(&ANY_VALUE)]);
 static KEY_VALUE_LIST: Message = Message(&[O, KV]);
 

@@ -1,109 +1,260 @@
-//! Cut a payload into smaller ones without reading its items.
+//! Payloads and views cut into smaller ones without reading their items.
 
+use super::buffers::{Buffer, Slice};
 use super::otlp::Signal;
-use super::validate::is_inside;
-use super::wire::{Field, Fields, MAX_DEPTH, Malformed, push_delimited};
+use super::partition::{Builder, Path};
+use super::scan::outline;
+use super::validate::count_items;
+use super::view::{Level, Metric, Owner, Scope, View, check_repeated};
+use super::wire::{Malformed, field_size};
 
-/// A message on the way to the items: its field number and all of it that is not on the way.
-struct Owner {
-    id: usize,
-    number: u32,
-    header: Vec<u8>,
+/// The most that a part may have; what is never cut, and has more by itself, is a part alone.
+#[derive(Clone, Copy)]
+pub struct Limits {
+    pub items: usize,
+    pub bytes: usize,
+    /// What is never cut.
+    pub level: Level,
 }
 
-/// An owner in the part that is being written.
-struct Open {
-    id: usize,
-    number: u32,
-    body: Vec<u8>,
+/// The parts of a payload, in order; what owns the items is repeated in each. None where it stays as it is.
+pub fn split(signal: Signal, payload: Buffer, limits: Limits) -> Result<Option<Vec<View>>, Malformed> {
+    let data = (*payload).as_ref();
+    if data.len() <= limits.bytes && count_items(signal, data)? <= limits.items {
+        return Ok(None);
+    }
+    let parts = outline(signal, payload)?.split(limits);
+    // A sender could make much of little.
+    check_repeated(parts.iter().flatten().map(|part| part.encode().size))?;
+    Ok(parts)
+}
+
+impl View {
+    /// The parts of a view, in order; what owns the items is repeated in each. None where it stays as it is.
+    pub fn split(&self, limits: Limits) -> Option<Vec<Self>> {
+        let mut splitter = Splitter {
+            limits,
+            parts: vec![],
+            builder: Builder::new(self),
+            sizes: Sizes::new(self),
+            items: 0,
+            is_begun: false,
+        };
+        for (index, owner) in self.owners.iter().enumerate() {
+            if limits.level == Level::Resource || owner.scopes.is_empty() {
+                splitter.take(self, Unit::Owner(index), Path::TOP);
+                continue;
+            }
+            for scope in owner.scopes.clone() {
+                let path = Path::owner(index);
+                let inside = path.scope(scope);
+                let Scope { metrics, items, .. } = &self.scopes[scope];
+                if limits.level == Level::Scope || metrics.is_empty() && items.is_empty() {
+                    splitter.take(self, Unit::Scope(scope), path);
+                } else if metrics.is_empty() {
+                    items.clone().for_each(|item| splitter.take(self, Unit::Item(item), inside));
+                }
+                for metric in metrics.clone().filter(|_| limits.level > Level::Scope) {
+                    let items = self.metrics[metric].items.clone();
+                    if limits.level == Level::Metric || items.is_empty() {
+                        splitter.take(self, Unit::Metric(metric), inside);
+                    } else {
+                        items.for_each(|item| splitter.take(self, Unit::Item(item), inside.metric(metric)));
+                    }
+                }
+            }
+        }
+        splitter.end_part(self);
+        // One part may still be smaller, written anew.
+        let is_needed = |part: &Self| part.encode().size <= limits.bytes && self.encode().size > limits.bytes;
+        let is_cut = splitter.parts.len() > 1 || splitter.parts.first().is_some_and(is_needed);
+        is_cut.then_some(splitter.parts)
+    }
+
+    fn owner_size(&self, owner: &Owner) -> usize {
+        let scopes = self.scopes[owner.scopes.clone()].iter().map(|scope| self.scope_size(scope));
+        owner.whole.map_or_else(|| field_size(1, owner.own_size() + scopes.sum::<usize>()), Slice::size)
+    }
+
+    fn scope_size(&self, scope: &Scope) -> usize {
+        let metrics = self.metrics[scope.metrics.clone()].iter().map(|metric| self.metric_size(metric));
+        let items = self.items[scope.items.clone()].iter().map(|item| field_size(2, item.size()));
+        let inside = || if scope.metrics.is_empty() { items.sum::<usize>() } else { metrics.sum() };
+        scope.whole.map_or_else(|| field_size(2, scope.own_size() + inside()), Slice::size)
+    }
+
+    fn metric_size(&self, metric: &Metric) -> usize {
+        let points = self.items[metric.items.clone()].iter().map(|point| field_size(1, point.size()));
+        let data = || metric.data_size(metric.data_rest.size() + points.sum::<usize>());
+        metric.whole.map_or_else(|| field_size(2, metric.rest.size() + data()), Slice::size)
+    }
+}
+
+impl Owner {
+    /// Without its scopes.
+    fn own_size(&self) -> usize {
+        own_size(self.resource, self.schema_url, self.rest)
+    }
+}
+
+impl Scope {
+    /// Without its items or metrics.
+    fn own_size(&self) -> usize {
+        own_size(self.scope, self.schema_url, self.rest)
+    }
+}
+
+impl Metric {
+    /// Of the field of its data, with so much in it.
+    fn data_size(&self, inside: usize) -> usize {
+        if self.kind > 0 { field_size(self.kind, inside) } else { 0 }
+    }
+}
+
+fn own_size(message: Option<Slice>, schema_url: Slice, rest: Slice) -> usize {
+    let schema_url = if schema_url.size() > 0 { field_size(3, schema_url.size()) } else { 0 };
+    message.map_or(0, |message| field_size(1, message.size())) + schema_url + rest.size()
+}
+
+/// What is not cut, by its index.
+#[derive(Clone, Copy)]
+enum Unit {
+    Owner(usize),
+    Scope(usize),
+    Metric(usize),
+    Item(usize),
+}
+
+impl Unit {
+    fn items(self, view: &View) -> usize {
+        match self {
+            Self::Owner(index) => view.owners[index].items.len(),
+            Self::Scope(index) => view.scopes[index].items.len(),
+            Self::Metric(index) => view.metrics[index].items.len(),
+            Self::Item(_) => 1,
+        }
+    }
+
+    /// Of its field.
+    fn size(self, view: &View, path: Path) -> usize {
+        match self {
+            Self::Owner(index) => view.owner_size(&view.owners[index]),
+            Self::Scope(index) => view.scope_size(&view.scopes[index]),
+            Self::Metric(index) => view.metric_size(&view.metrics[index]),
+            Self::Item(index) => field_size(if path.depth() > 2 { 1 } else { 2 }, view.items[index].size()),
+        }
+    }
 }
 
 struct Splitter<'a> {
-    payload: &'a [u8],
-    max_items: usize,
-    owners: Vec<Owner>,
-    next_id: usize,
-    open: Vec<Open>,
+    limits: Limits,
+    parts: Vec<View>,
+    builder: Builder<'a>,
+    sizes: Sizes,
     items: usize,
-    parts: Vec<Vec<u8>>,
+    /// Whether the part has anything in it.
+    is_begun: bool,
 }
 
-/// Payloads of at most `max_items` items, in order; what owns the items is repeated in each part.
-pub fn split(signal: Signal, payload: &[u8], max_items: usize) -> Result<Vec<Vec<u8>>, Malformed> {
-    let mut splitter =
-        Splitter { payload, max_items, owners: vec![], next_id: 0, open: vec![], items: 0, parts: vec![] };
-    splitter.descend(0, 0, payload.len(), signal.levels())?;
-    splitter.close_part();
-    Ok(splitter.parts)
+impl<'a> Splitter<'a> {
+    /// Put a unit, which is in what the path says, into the part, or into a new one where that is full.
+    fn take(&mut self, view: &'a View, unit: Unit, path: Path) {
+        let items = unit.items(view);
+        let size = if self.limits.bytes < usize::MAX { unit.size(view, path) } else { 0 };
+        let mut sizes = self.sizes;
+        sizes.push(view, path, size);
+        let is_full = items > 0 && self.items + items > self.limits.items || sizes.total(view) > self.limits.bytes;
+        if self.is_begun && is_full {
+            self.end_part(view);
+            sizes = self.sizes;
+            sizes.push(view, path, size);
+        }
+        (self.sizes, self.is_begun) = (sizes, true);
+        self.items += items;
+        match unit {
+            Unit::Owner(index) => self.builder.push_owner(index),
+            Unit::Scope(index) => self.builder.push_scope(path.scope(index)),
+            Unit::Metric(index) => self.builder.push_metric(path.metric(index)),
+            Unit::Item(index) => self.builder.push(path, index),
+        }
+    }
+
+    fn end_part(&mut self, view: &'a View) {
+        let mut part = std::mem::replace(&mut self.builder, Builder::new(view)).finish();
+        if self.limits.bytes < usize::MAX && part.encode().size > self.limits.bytes {
+            // What came with numbers longer than they must be is whole, but smaller when it is written anew.
+            part.forget_whole(self.limits.level);
+        }
+        self.parts.push(part);
+        (self.sizes, self.items, self.is_begun) = (Sizes::new(view), 0, false);
+    }
 }
 
-impl Splitter<'_> {
-    /// Take what is below the owner with this field number, which is in `start..end`.
-    fn descend(&mut self, number: u32, start: usize, end: usize, levels: &[&[u32]]) -> Result<(), Malformed> {
-        let Some((numbers, below)) = levels.split_first() else { return Ok(()) };
-        let mut header = Vec::new();
-        let mut inside: Vec<Field> = Vec::new();
-        let mut fields = Fields::within(self.payload, start, end, MAX_DEPTH);
-        while let Some(field) = fields.read()? {
-            if is_inside(&field, numbers) {
-                if inside.last().is_some_and(|last| last.number != field.number) {
-                    // Of a oneof the last member counts, and begins anew.
-                    inside.clear();
-                }
-                inside.push(field);
-            } else {
-                header.extend_from_slice(&self.payload[field.start..field.end]);
+impl View {
+    /// Write anew whatever is above a level.
+    fn forget_whole(&mut self, level: Level) {
+        self.owners.iter_mut().filter(|_| level > Level::Resource).for_each(|owner| owner.whole = None);
+        self.scopes.iter_mut().filter(|_| level > Level::Scope).for_each(|scope| scope.whole = None);
+        self.metrics.iter_mut().filter(|_| level > Level::Metric).for_each(|metric| metric.whole = None);
+    }
+}
+
+/// The size of a part while it grows.
+#[derive(Clone, Copy)]
+struct Sizes {
+    /// What is open.
+    path: Path,
+    /// What is in the request and, where they are open, in the resource, the scope, the metric and its data, without
+    /// what is open in them.
+    inside: [usize; 5],
+}
+
+impl Sizes {
+    fn new(view: &View) -> Self {
+        let rest: usize = view.rest.iter().map(|slice| slice.size()).sum();
+        Self { path: Path::TOP, inside: [rest, 0, 0, 0, 0] }
+    }
+
+    /// Add a field of so many bytes to what the path says.
+    fn push(&mut self, view: &View, path: Path, size: usize) {
+        if path != self.path {
+            let shared = path.shared(self.path);
+            self.close(view, shared);
+            let depth = path.depth();
+            if shared < 1 && depth > 0 {
+                self.inside[1] = view.owners[path.owner].own_size();
             }
-        }
-        self.owners.push(Owner { id: self.next_id, number, header });
-        self.next_id += 1;
-        if inside.is_empty() {
-            self.open_owners();
-        }
-        for field in inside {
-            if below.is_empty() {
-                self.take(field.start, field.end);
-            } else {
-                self.descend(field.number, field.body, field.end, below)?;
+            if shared < 2 && depth > 1 {
+                self.inside[2] = view.scopes[path.scope].own_size();
             }
-        }
-        self.owners.pop();
-        Ok(())
-    }
-
-    /// Put the item in `start..end` into the open part, or into a new one where that is full.
-    fn take(&mut self, start: usize, end: usize) {
-        if self.items == self.max_items {
-            self.close_part();
-        }
-        self.open_owners();
-        if let Some(owner) = self.open.last_mut() {
-            owner.body.extend_from_slice(&self.payload[start..end]);
-        }
-        self.items += 1;
-    }
-
-    /// Make the open owners those of the present item.
-    fn open_owners(&mut self) {
-        let shared = self.open.iter().zip(&self.owners).take_while(|(open, owner)| open.id == owner.id).count();
-        self.close(shared);
-        let missing = self.owners[shared..].iter();
-        self.open.extend(missing.map(|o| Open { id: o.id, number: o.number, body: o.header.clone() }));
-    }
-
-    /// Put the innermost owners into those around them until `keep` are left.
-    fn close(&mut self, keep: usize) {
-        while self.open.len() > keep {
-            let Some(closed) = self.open.pop() else { return };
-            match self.open.last_mut() {
-                Some(around) => push_delimited(&mut around.body, closed.number, &closed.body),
-                None => self.parts.push(closed.body),
+            if shared < 3 && depth > 2 {
+                let metric = &view.metrics[path.metric];
+                self.inside[3..].copy_from_slice(&[metric.rest.size(), metric.data_rest.size()]);
             }
+            self.path = path;
+        }
+        // Points are in the data of their metric.
+        let depth = path.depth();
+        self.inside[if depth > 2 { 4 } else { depth }] += size;
+    }
+
+    /// Close what is open below a level.
+    fn close(&mut self, view: &View, keep: usize) {
+        let depth = self.path.depth();
+        if depth > 2 && keep < 3 {
+            let metric = &view.metrics[self.path.metric];
+            self.inside[2] += field_size(2, self.inside[3] + metric.data_size(self.inside[4]));
+        }
+        if depth > 1 && keep < 2 {
+            self.inside[1] += field_size(2, self.inside[2]);
+        }
+        if depth > 0 && keep < 1 {
+            self.inside[0] += field_size(1, self.inside[1]);
         }
     }
 
-    fn close_part(&mut self) {
-        self.close(0);
-        self.items = 0;
+    fn total(mut self, view: &View) -> usize {
+        self.close(view, 0);
+        self.inside[0]
     }
 }

@@ -3,8 +3,8 @@
 use super::blocks::{ARRIVAL, Block, END, LC, LCS, MAP, MAPS, SENT, SOURCE, TIME, TIMES, Tables, array, column};
 use super::columns::{Attributes, Ends, Fixed, LowCardinality, Text};
 use super::owners::{ResourceColumns, ScopeColumns};
-use super::scan::Index;
 use super::values::write_integer;
+use super::view::View;
 use super::wire::{Content, Fields};
 
 const KINDS: [&[u8]; 6] = [b"Unspecified", b"Internal", b"Server", b"Client", b"Producer", b"Consumer"];
@@ -58,19 +58,20 @@ struct Links {
 }
 
 impl Traces {
-    /// The rows of all spans in a payload.
-    pub fn encode(index: &Index, payload: &[u8], arrived: u64) -> Self {
-        let mut traces = Self { rows: index.items.len(), ..Self::default() };
-        for owner in index.owners.iter().filter(|owner| !owner.items.is_empty()) {
-            traces.resource.push(owner.resource.bytes(payload), &payload[owner.schema_url.clone()]);
+    /// The rows of all spans in a view.
+    pub fn encode(view: &View, arrived: u64) -> Self {
+        let mut traces = Self { rows: view.items.len(), ..Self::default() };
+        let bytes = view.open();
+        for owner in view.owners.iter().filter(|owner| !owner.items.is_empty()) {
+            traces.resource.push(bytes.message(owner.resource), bytes.at(owner.schema_url));
             traces.resource.repeat(owner.items.len() - 1);
         }
-        for scope in index.scopes.iter().filter(|scope| !scope.items.is_empty()) {
-            traces.scope.push(scope.scope.bytes(payload), &payload[scope.schema_url.clone()]);
+        for scope in view.scopes.iter().filter(|scope| !scope.items.is_empty()) {
+            traces.scope.push(bytes.message(scope.scope), bytes.at(scope.schema_url));
             traces.scope.repeat(scope.items.len() - 1);
         }
-        for item in &index.items {
-            traces.push(&payload[item.clone()], arrived);
+        for item in &view.items {
+            traces.push(bytes.at(*item), arrived);
         }
         traces
     }

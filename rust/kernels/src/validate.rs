@@ -1,6 +1,6 @@
 //! Check a payload once at the door, repair its strings, count its items.
 
-use super::otlp::{KEY_VALUE, Kind, Message, Signal};
+use super::otlp::{ANY_VALUE, KEY_VALUE, Kind, Message, Signal};
 use super::wire::{self, Content, Field, Fields, MAX_DEPTH, Malformed};
 
 /// A repaired payload, if anything had to be repaired, with the number of items and of repaired strings.
@@ -25,6 +25,11 @@ pub fn check(payload: &[u8], request: &Message) -> Result<usize, Malformed> {
     let mut invalid = 0;
     check_message(payload, 0, request, MAX_DEPTH, &mut invalid)?;
     Ok(invalid)
+}
+
+/// Whether an `AnyValue` has no more messages in one another below it than this.
+pub fn is_value_within(value: &[u8], depth: u32) -> bool {
+    check_message(value, 0, &ANY_VALUE, depth, &mut 0).is_ok()
 }
 
 /// Check the message that begins at `start` and ends with `data`.

@@ -246,6 +246,48 @@ pub fn push_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
+/// The tag and the length that a field begins with.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Head {
+    // A tag has at most 5 bytes, a length 10.
+    bytes: [u8; 15],
+    size: u8,
+}
+
+impl Head {
+    /// Of a field with so many bytes of content.
+    #[inline(always)]
+    pub fn new(number: u32, content: usize) -> Self {
+        let mut head = Self::default();
+        head.push_varint(u64::from(number << 3 | LENGTH));
+        head.push_varint(content as u64);
+        head
+    }
+
+    #[inline(always)]
+    fn push_varint(&mut self, mut value: u64) {
+        while value > 0x7f {
+            self.bytes[usize::from(self.size)] = value as u8 | 0x80;
+            self.size += 1;
+            value >>= 7;
+        }
+        self.bytes[usize::from(self.size)] = value as u8;
+        self.size += 1;
+    }
+
+    /// Its bytes.
+    #[inline(always)]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.size)]
+    }
+}
+
+/// The size of a field with its tag and length.
+#[inline(always)]
+pub fn field_size(number: u32, content: usize) -> usize {
+    Head::new(number, content).bytes().len() + content
+}
+
 /// Append a field with its tag and length.
 pub fn push_delimited(out: &mut Vec<u8>, number: u32, content: &[u8]) {
     push_varint(out, u64::from(number << 3 | LENGTH));

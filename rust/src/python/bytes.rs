@@ -1,14 +1,17 @@
 //! Bytes that cross the boundary, and work on them without the interpreter's lock.
 
 use std::ptr;
+use std::sync::Arc;
 use std::sync::atomic::AtomicPtr;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyType};
 
+use airis_kernels::buffers::Buffer;
 use airis_kernels::otlp::Signal;
 use airis_kernels::wire::Malformed;
 
@@ -24,6 +27,11 @@ pub fn malformed(py: Python<'_>, fault: &Malformed) -> PyErr {
 /// A signal by its name; ValueError for one that the kernels do not know.
 pub fn signal_of(name: &str) -> PyResult<Signal> {
     Signal::from_name(name).ok_or_else(|| PyValueError::new_err(format!("{name} is not supported")))
+}
+
+/// A payload as a buffer, without copying it.
+pub fn buffer(payload: &Bound<'_, PyBytes>) -> Buffer {
+    Arc::new(PyBackedBytes::from(payload.clone()))
 }
 
 /// Do work on a payload without the interpreter's lock.

@@ -3,11 +3,16 @@
 mod bytes;
 #[cfg(unix)]
 mod client;
+mod edits;
+mod fields;
 #[cfg(unix)]
 mod intake;
+mod pattern;
 mod payloads;
+mod predicate;
 mod remote_write;
 mod samples;
+mod sources;
 mod view;
 mod wal;
 
@@ -19,10 +24,19 @@ mod _core {
     use super::*;
 
     #[pymodule_export]
+    use super::edits::Edits;
+
+    #[pymodule_export]
+    use super::pattern::Pattern;
+
+    #[pymodule_export]
     use super::payloads::{count_items, split, validate};
 
     #[pymodule_export]
-    use super::view::{Blocks, SeriesIndex, View, scan};
+    use super::predicate::Predicate;
+
+    #[pymodule_export]
+    use super::view::{Blocks, SeriesIndex, View, concat, scan};
 
     #[pymodule_export]
     use super::wal::{wal_frame, wal_read};

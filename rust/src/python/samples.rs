@@ -41,11 +41,11 @@ pub fn samples(
         scope_labels,
     };
     let py = view.py();
-    let (index, payload) = view.get().parts(py);
-    if index.signal != Signal::Metrics {
+    let scanned = view.get().scanned();
+    if scanned.signal != Signal::Metrics {
         return Err(PyValueError::new_err("only metrics have samples"));
     }
-    Ok(Samples(py.detach(|| kernel::Samples::collect(index, payload, arrived_unix_nano, &naming))))
+    Ok(Samples(py.detach(|| kernel::Samples::collect(scanned, arrived_unix_nano, &naming))))
 }
 
 /// Series and their samples, as columns.

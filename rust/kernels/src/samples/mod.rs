@@ -13,11 +13,12 @@ use xxhash_rust::xxh3::xxh3_64;
 pub use encode::encode;
 use native::NativeHistogram;
 
+use crate::buffers::Bytes;
 use crate::metrics::{Kind, MetricPart, Number, Point};
 use crate::prometheus_names::{PROMETHEUS_TYPE, Strategy, TRANSLATOR, label_name, unit_text};
-use crate::scan::{Index, Metric, Owner, Scope};
 use crate::series::push_sized;
 use crate::values::{Attribute, messages, write_hex, write_plain};
+use crate::view::{Metric, Owner, Scope, View};
 use crate::wire::{Content, Fields};
 
 const STALE_MARKER: u64 = 0x7ff0_0000_0000_0002;
@@ -97,15 +98,16 @@ type LabelSet<'a> = BTreeMap<Cow<'a, str>, Cow<'a, [u8]>>;
 
 impl Samples {
     /// The samples of all points; a point without a time has that of its arrival.
-    pub fn collect(index: &Index, payload: &[u8], arrived: u64, naming: &Naming) -> Self {
+    pub fn collect(view: &View, arrived: u64, naming: &Naming) -> Self {
+        let bytes = view.open();
         let mut samples = Self::default();
-        for owner in index.owners.iter().filter(|owner| !owner.items.is_empty()) {
-            let resource = Resource::new(owner, payload);
+        for owner in view.owners.iter().filter(|owner| !owner.items.is_empty()) {
+            let resource = Resource::new(owner, &bytes);
             let mut latest = 0;
-            for scope in &index.scopes[owner.scopes.clone()] {
-                let scope_labels = scope_labels(scope, payload);
-                for metric in &index.metrics[scope.metrics.clone()] {
-                    let found = samples.metric(index, payload, arrived, naming, metric, &resource, &scope_labels);
+            for scope in &view.scopes[owner.scopes.clone()] {
+                let scope_labels = scope_labels(scope, &bytes);
+                for metric in &view.metrics[scope.metrics.clone()] {
+                    let found = samples.metric(view, &bytes, arrived, naming, metric, &resource, &scope_labels);
                     latest = latest.max(found);
                 }
             }
@@ -152,24 +154,23 @@ impl Samples {
     #[expect(clippy::too_many_arguments)]
     fn metric(
         &mut self,
-        index: &Index,
-        payload: &[u8],
+        view: &View,
+        bytes: &Bytes,
         arrived: u64,
         naming: &Naming,
         metric: &Metric,
         resource: &Resource,
         scope_labels: &[(String, Vec<u8>)],
     ) -> u64 {
-        let data = metric.data.bytes(payload);
-        let part = MetricPart::new(metric, payload, data);
+        let part = MetricPart::new(metric, bytes);
         let points = metric.items.len();
         let mut point = Point::default();
         let mut latest = 0;
         let is_cumulative = matches!(part.kind, Kind::Gauge | Kind::Summary) || part.temporality == b"cumulative";
         let name = family_name(&part, naming);
         let family = self.family(&part, &name);
-        for item in &index.items[metric.items.clone()] {
-            point.read(part.kind, &data[item.clone()]);
+        for item in &view.items[metric.items.clone()] {
+            point.read(part.kind, bytes.at(*item));
             let nano = if point.time > 0 { point.time } else { arrived };
             latest = latest.max(nano);
             if !is_cumulative {
@@ -298,8 +299,8 @@ struct Resource<'a> {
 }
 
 impl<'a> Resource<'a> {
-    fn new(owner: &'a Owner, payload: &'a [u8]) -> Self {
-        let mut attributes: Vec<_> = messages(owner.resource.bytes(payload), 1).map(Attribute::read).collect();
+    fn new(owner: &Owner, bytes: &Bytes<'a>) -> Self {
+        let mut attributes: Vec<_> = messages(bytes.message(owner.resource), 1).map(Attribute::read).collect();
         let first = |key: &[u8]| -> Vec<u8> {
             let found = attributes.iter().find(|attribute| attribute.key == key);
             found.map(|attribute| attribute.value.clone().into_text().into_owned()).unwrap_or_default()
@@ -342,8 +343,8 @@ fn family_name(part: &MetricPart, naming: &Naming) -> String {
     prefixed(&made, naming)
 }
 
-fn scope_labels(scope: &Scope, payload: &[u8]) -> Vec<(String, Vec<u8>)> {
-    let message = scope.scope.bytes(payload);
+fn scope_labels(scope: &Scope, bytes: &Bytes) -> Vec<(String, Vec<u8>)> {
+    let message = bytes.message(scope.scope);
     let (mut name, mut version) = (&b""[..], &b""[..]);
     for field in Fields::new(message) {
         match (field.number, field.content) {
@@ -355,7 +356,7 @@ fn scope_labels(scope: &Scope, payload: &[u8]) -> Vec<(String, Vec<u8>)> {
     if name == TRANSLATOR.as_bytes() {
         return vec![];
     }
-    let schema_url = &payload[scope.schema_url.clone()];
+    let schema_url = bytes.at(scope.schema_url);
     let mut labels = vec![];
     for (label, text) in [("name", name), ("version", version), ("schema_url", schema_url)] {
         labels.push((format!("otel_scope_{label}"), text.to_vec()));

@@ -1,0 +1,399 @@
+//! What can be asked of an item: its attributes and fields, and those of what it belongs to.
+//!
+//! A source (`airis.data.fields`) is compiled once, and then read out of the bytes of messages that passed `validate`.
+
+mod lists;
+mod names;
+mod scalars;
+
+use super::otlp::{METRIC_DATA, Signal};
+use super::values::{Attribute, Value, messages, write_integer};
+use super::view::Item;
+use super::wire::{Content, Fields, plain_attribute, push_delimited};
+use scalars::{At, wholes};
+
+/// Whose attribute or field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    Resource,
+    Scope,
+    Metric,
+    Item,
+    /// From here on an item may have several.
+    Event,
+    Link,
+    Exemplar,
+}
+
+impl Level {
+    /// By name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "resource" => Self::Resource,
+            "scope" => Self::Scope,
+            "metric" => Self::Metric,
+            "item" => Self::Item,
+            "event" => Self::Event,
+            "link" => Self::Link,
+            "exemplar" => Self::Exemplar,
+            _ => return None,
+        })
+    }
+
+    /// The name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Resource => "resource",
+            Self::Scope => "scope",
+            Self::Metric => "metric",
+            Self::Item => "item",
+            Self::Event => "event",
+            Self::Link => "link",
+            Self::Exemplar => "exemplar",
+        }
+    }
+
+    /// An error where items of a signal have no such level.
+    pub fn check(self, signal: Signal) -> Result<(), String> {
+        let is_there = match self {
+            Self::Resource | Self::Scope | Self::Item => true,
+            Self::Event | Self::Link => signal == Signal::Traces,
+            Self::Metric | Self::Exemplar => signal == Signal::Metrics,
+        };
+        if is_there { Ok(()) } else { Err(format!("items of {} have no {}", signal.name(), self.name())) }
+    }
+
+    /// Whether an item may have several.
+    pub fn is_repeated(self) -> bool {
+        self > Self::Item
+    }
+
+    /// The messages of a repeated level in an item.
+    pub fn elements<'a>(self, item: &Item<'a>) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let number = match (self, item.kind) {
+            (Self::Event, _) => 11,
+            (Self::Link, _) => 13,
+            (Self::Exemplar, 5 | 7) => 5,
+            (Self::Exemplar, 9) => 8,
+            (Self::Exemplar, 10) => 11,
+            // There is no field with this number.
+            _ => 0,
+        };
+        messages(item.message, number)
+    }
+
+    /// The field number of the attributes in the message of this level.
+    fn attributes(self, signal: Signal, kind: u32) -> u32 {
+        match self {
+            Self::Resource => 1,
+            Self::Scope | Self::Event => 3,
+            Self::Metric => 12,
+            Self::Link => 4,
+            Self::Exemplar => 7,
+            Self::Item => match (signal, kind) {
+                (Signal::Traces, _) => 9,
+                (Signal::Logs, _) => 6,
+                (Signal::Metrics, 9) => 9,
+                (Signal::Metrics, 10) => 1,
+                (Signal::Metrics, _) => 7,
+            },
+        }
+    }
+}
+
+/// A step inside a value.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Step {
+    Key(Box<[u8]>),
+    Index(usize),
+}
+
+/// What is found in a source.
+#[derive(Clone, Debug)]
+pub enum Datum<'a> {
+    Value(Value<'a>),
+    /// A field that is a whole number of any size.
+    Whole(i128),
+    /// The bytes of an id; it is the text of its lower-case hexadecimal digits.
+    Id(&'a [u8]),
+    /// A text that does not stand in the payload.
+    Printed(Vec<u8>),
+}
+
+impl Datum<'_> {
+    /// Append the text: of bytes themselves, of other values what `airis.data.reference.values` says.
+    pub fn write_text(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Value(Value::Bytes(bytes)) => out.extend_from_slice(bytes),
+            Self::Value(value) => value.write_text(out),
+            Self::Whole(number) => match i64::try_from(*number) {
+                Ok(number) => write_integer(number, out),
+                Err(_) => out.extend_from_slice(number.to_string().as_bytes()),
+            },
+            Self::Id(bytes) => super::values::write_hex(bytes, out),
+            Self::Printed(text) => out.extend_from_slice(text),
+        }
+    }
+}
+
+/// How a field is found.
+#[derive(Clone, Debug, PartialEq)]
+enum Read {
+    Attribute(Box<[u8]>),
+    /// All attributes, as a map.
+    Attributes,
+    At(At),
+    /// By the kind of the metric's data, in the order of `METRIC_DATA`; None where points of it have no such field.
+    Point([Option<At>; 5]),
+    SchemaUrl,
+    Duration,
+    Kind(&'static [&'static str; 6]),
+    TraceState,
+    Body,
+    BodyText,
+    MetricType,
+    /// A number, or with true a bool, of the metric's data.
+    MetricData(u32, bool),
+}
+
+/// A source, compiled.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Source {
+    pub level: Level,
+    signal: Signal,
+    read: Read,
+    path: Box<[Step]>,
+}
+
+impl Source {
+    /// An attribute, and what is inside of its value; an error says what is wrong.
+    pub fn attribute(signal: Signal, level: Level, key: &str, path: Vec<Step>) -> Result<Self, String> {
+        level.check(signal)?;
+        let read = Read::Attribute(key.as_bytes().into());
+        Ok(Self { level, signal, read, path: path.into() })
+    }
+
+    /// A field by its name, and what is inside of its value; an error says what is wrong.
+    pub fn field(signal: Signal, level: Level, name: &str, path: Vec<Step>) -> Result<Self, String> {
+        level.check(signal)?;
+        let known = names::fields(signal, level);
+        let Some((_, read)) = known.iter().find(|(known, _)| *known == name) else {
+            let mut names: Vec<_> = known.iter().map(|(name, _)| *name).collect();
+            names.sort_unstable();
+            let whose = level.name();
+            return Err(format!("no field of {whose} is called \"{name}\"; there are {}", names.join(", ")));
+        };
+        let (mut read, mut path) = (read.clone(), path);
+        match (&read, path.first()) {
+            (_, None) | (Read::Body, _) => {}
+            (Read::Attributes, Some(Step::Key(key))) => {
+                read = Read::Attribute(key.clone());
+                path.remove(0);
+            }
+            (Read::TraceState, Some(Step::Key(_))) if path.len() == 1 => {}
+            (Read::At(at), Some(Step::Index(_))) if at.is_list() => {}
+            (Read::Point(kinds), Some(Step::Index(_))) if kinds.iter().flatten().any(At::is_list) => {}
+            _ => return Err(format!("nothing in \"{name}\" can be found by this path")),
+        }
+        Ok(Self { level, signal, read, path: path.into() })
+    }
+
+    /// What an item has there; None where it is absent. `element` is the message of a repeated level.
+    #[inline]
+    pub fn read<'a>(&self, item: &Item<'a>, element: &'a [u8]) -> Option<Datum<'a>> {
+        let message = match self.level {
+            Level::Resource => item.resource,
+            Level::Scope => item.scope,
+            Level::Metric => item.metric,
+            Level::Item => item.message,
+            Level::Event | Level::Link | Level::Exemplar => element,
+        };
+        match &self.read {
+            Read::Attribute(key) => {
+                let entry = find(message, self.level.attributes(self.signal, item.kind), key)?;
+                self.inside(entry)
+            }
+            Read::At(at) => at.read(message, &self.path),
+            Read::Point(kinds) => {
+                let kind = METRIC_DATA.iter().position(|&number| number == item.kind)?;
+                kinds[kind].as_ref()?.read(message, &self.path)
+            }
+            Read::Body => self.inside(Found::of(message, 5)?),
+            Read::BodyText => {
+                let value = Found::of(message, 5)?.value();
+                Some(match value {
+                    Value::Text(_) => Datum::Value(value),
+                    _ => Datum::Printed(value.into_text().into_owned()),
+                })
+            }
+            Read::Attributes => {
+                let mut entries = vec![];
+                for entry in messages(message, self.level.attributes(self.signal, item.kind)) {
+                    push_delimited(&mut entries, 1, entry);
+                }
+                Some(Datum::Value(Value::Map(entries.into())))
+            }
+            Read::SchemaUrl => {
+                let is_resource = self.level == Level::Resource;
+                let text = if is_resource { item.resource_schema_url } else { item.scope_schema_url };
+                Some(Datum::Value(Value::Text(text)))
+            }
+            Read::Duration => {
+                let [start, end] = wholes(message, [7, 8]);
+                Some(Datum::Whole(i128::from(end) - i128::from(start)))
+            }
+            Read::Kind(texts) => {
+                let mut kind = 0;
+                for field in Fields::new(message) {
+                    if let (6, Content::Varint(number)) = (field.number, field.content) {
+                        kind = number as i32;
+                    }
+                }
+                let text = usize::try_from(kind).ok().and_then(|kind| texts.get(kind)).copied().unwrap_or_default();
+                Some(Datum::Value(Value::Text(text.as_bytes())))
+            }
+            Read::TraceState => {
+                let text = last_text(message, 3);
+                match self.path.first() {
+                    Some(Step::Key(key)) => trace_state(text, key).map(|text| Datum::Value(Value::Text(text))),
+                    _ => Some(Datum::Value(Value::Text(text))),
+                }
+            }
+            Read::MetricType => {
+                let kind = METRIC_DATA.iter().position(|&number| number == item.kind)?;
+                Some(Datum::Whole(kind as i128 + 1))
+            }
+            Read::MetricData(number, is_bool) => {
+                let found = metric_data(message, item.kind, *number)?;
+                Some(if *is_bool { Datum::Value(Value::Bool(found != 0)) } else { Datum::Whole((found as i32).into()) })
+            }
+        }
+    }
+
+    /// Follow the path.
+    #[inline(always)]
+    fn inside<'a>(&self, mut found: Found<'a>) -> Option<Datum<'a>> {
+        for step in &self.path {
+            found = found.step(step)?;
+        }
+        Some(Datum::Value(found.value()))
+    }
+}
+
+/// An `AnyValue`: its message, or its messages where it came in parts.
+struct Found<'a> {
+    first: &'a [u8],
+    more: Vec<&'a [u8]>,
+}
+
+impl<'a> Found<'a> {
+    fn new(first: &'a [u8]) -> Self {
+        Self { first, more: vec![] }
+    }
+
+    /// The message field with this number, None where there is none.
+    #[inline(always)]
+    fn of(message: &'a [u8], number: u32) -> Option<Self> {
+        let mut parts = messages(message, number);
+        Some(Self { first: parts.next()?, more: parts.collect() })
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &'a [u8]> {
+        std::iter::once(self.first).chain(self.more.iter().copied())
+    }
+
+    #[inline(always)]
+    fn value(&self) -> Value<'a> {
+        let mut value = Value::read(self.first);
+        self.more.iter().for_each(|part| value.merge(part));
+        value
+    }
+
+    /// What is at a key or an index in it.
+    fn step(&self, step: &Step) -> Option<Self> {
+        const ARRAY: u32 = 5;
+        const MAP: u32 = 6;
+        let mut member = 0;
+        let mut containers = vec![];
+        for field in self.parts().flat_map(Fields::new) {
+            let is_member = match field.content {
+                Content::Length(_) => matches!(field.number, 1 | ARRAY | MAP | 7),
+                Content::Varint(_) => matches!(field.number, 2 | 3 | 8),
+                Content::Fixed64(_) => field.number == 4,
+                _ => false,
+            };
+            if !is_member {
+                continue;
+            }
+            if std::mem::replace(&mut member, field.number) != field.number {
+                containers.clear();
+            }
+            if let Content::Length(content) = field.content {
+                containers.push(content);
+            }
+        }
+        let mut inside = containers.into_iter().flat_map(|content| messages(content, 1));
+        match step {
+            Step::Key(key) if member == MAP => inside.find_map(|entry| entry_with(entry, key)),
+            Step::Index(index) if member == ARRAY => inside.nth(*index).map(Self::new),
+            _ => None,
+        }
+    }
+}
+
+/// The value of the first attribute with a key among the attributes with this field number.
+#[inline(always)]
+fn find<'a>(message: &'a [u8], number: u32, key: &[u8]) -> Option<Found<'a>> {
+    messages(message, number).find_map(|entry| entry_with(entry, key))
+}
+
+/// The value of a `KeyValue` if it has this key.
+#[inline(always)]
+fn entry_with<'a>(entry: &'a [u8], key: &[u8]) -> Option<Found<'a>> {
+    if let Some((name, value)) = plain_attribute(entry) {
+        return (name == key).then(|| Found::new(value));
+    }
+    if Attribute::read(entry).key != key {
+        return None;
+    }
+    Some(Found::of(entry, 2).unwrap_or(Found::new(&[])))
+}
+
+/// The last text with a field number.
+fn last_text(message: &[u8], number: u32) -> &[u8] {
+    messages(message, number).last().unwrap_or_default()
+}
+
+/// The value of a key in a W3C trace state.
+fn trace_state<'a>(text: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
+    let mut members = text.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+    members.find_map(|member| member.strip_prefix(key)?.strip_prefix(b"="))
+}
+
+/// A number of the data of a metric, 0 where it is not set; None where its kind has none.
+fn metric_data(metric: &[u8], kind: u32, number: u32) -> Option<u64> {
+    const SUM: u32 = 7;
+    let has = if number == 3 { kind == SUM } else { matches!(kind, SUM | 9 | 10) };
+    if !has {
+        return None;
+    }
+    let (mut member, mut found) = (0, 0);
+    for field in Fields::new(metric) {
+        let Content::Length(data) = field.content else { continue };
+        if !METRIC_DATA.contains(&field.number) {
+            continue;
+        }
+        if std::mem::replace(&mut member, field.number) != field.number {
+            // Of a oneof the last member counts, and begins anew.
+            found = 0;
+        }
+        for field in Fields::new(data) {
+            if let Content::Varint(value) = field.content
+                && field.number == number
+            {
+                found = value;
+            }
+        }
+    }
+    Some(found)
+}
