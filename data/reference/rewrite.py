@@ -1,28 +1,38 @@
 """Messages rewritten one by one."""
 
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import Any, Literal, get_args
 
 from google.protobuf.message import DecodeError
 
 from airis.data.malformed import MalformedPayload
-from airis.data.reference.places import Level, copied, members, owners, points, scopes
+from airis.data.reference.places import copied, members, owners, points, scopes
 
-Function = Callable[[Level, bytes], bytes | None]
+MessageName = Literal["resource", "resource_schema_url", "scope", "scope_schema_url", "metric", "item"]
+Function = Callable[[MessageName, bytes], bytes | None]
 
 _NUMBERS = {"gauge", "sum"}
 """Kinds of data with the same points."""
 
 
-def rewrite(signal: str, message: Any, function: Function, levels: Collection[Level], mask: bytes | None) -> Any:
-    """The request with what the function makes of its messages; None where nothing changed."""
-    writer = _Writer(function, levels, mask)
+def rewrite(signal: str, message: Any, function: Function, names: Collection[str], mask: bytes | None) -> Any:
+    """The request with what the function makes of its messages; None where nothing changed.
+
+    Raises ValueError for messages that the signal does not have.
+    """
+    for name in names:
+        if name not in get_args(MessageName) or (name == "metric" and signal != "metrics"):
+            raise ValueError(f"{signal} have no message {name}")
+    writer = _Writer(function, names, mask)
     made = copied(message)
     for owner in owners(signal, made):
         count = sum(_items(signal, scoped) for scoped in scopes(signal, owner))
-        writer.message("resource", owner, "resource", count)
+        writer.message("resource", owner, count)
+        writer.schema_url("resource_schema_url", owner, count)
         for scoped in scopes(signal, owner):
-            writer.message("scope", scoped, "scope", _items(signal, scoped))
+            count = _items(signal, scoped)
+            writer.message("scope", scoped, count)
+            writer.schema_url("scope_schema_url", scoped, count)
             for member in members(signal, scoped):
                 if signal == "metrics":
                     writer.metric(member)
@@ -37,19 +47,25 @@ def _items(signal: str, scoped: Any) -> int:
 
 
 class _Writer:
-    def __init__(self, function: Function, levels: Collection[Level], mask: bytes | None) -> None:
+    def __init__(self, function: Function, names: Collection[str], mask: bytes | None) -> None:
         self.function = function
-        self.levels = levels
+        self.names = names
         self.mask = mask
         self.seen = 0
         """Items before those that come next."""
         self.changed = False
 
-    def message(self, level: Level, holder: Any, name: str, items: int) -> None:
+    def message(self, name: Literal["resource", "scope"], holder: Any, items: int) -> None:
         """Rewrite a resource or a scope, which so many items have."""
-        new = self._written(level, getattr(holder, name), items)
+        new = self._parsed(name, getattr(holder, name), items)
         if new is not None:
             getattr(holder, name).CopyFrom(new)
+
+    def schema_url(self, name: Literal["resource_schema_url", "scope_schema_url"], holder: Any, items: int) -> None:
+        """Rewrite the schema URL of a resource or a scope."""
+        new = self._written(name, holder.schema_url.encode(), items)
+        if new is not None:
+            holder.schema_url = new.decode()
 
     def metric(self, metric: Any) -> None:
         """Rewrite a metric, which keeps its points, and then these."""
@@ -57,7 +73,7 @@ class _Writer:
         head = copied(metric)
         if count:
             del points(head)[:]
-        new = self._written("metric", head, count)
+        new = self._parsed("metric", head, count)
         kept = [copied(point) for point in points(metric)]
         if new is not None:
             kinds = {metric.WhichOneof("data"), new.WhichOneof("data")}
@@ -73,22 +89,26 @@ class _Writer:
 
     def item(self, item: Any) -> None:
         """Rewrite an item."""
-        new = self._written("item", item, 1)
+        new = self._parsed("item", item, 1)
         if new is not None:
             item.CopyFrom(new)
         self.seen += 1
 
-    def _written(self, level: Level, message: Any, items: int) -> Any:
-        is_meant = self.mask is None or any(self.mask[self.seen : self.seen + items])
-        if level not in self.levels or not is_meant:
-            return None
-        written = self.function(level, message.SerializeToString())
+    def _parsed(self, name: MessageName, message: Any, items: int) -> Any:
+        written = self._written(name, message.SerializeToString(), items)
         if written is None:
             return None
-        self.changed = True
+        new = type(message)()
         try:
-            new = type(message)()
             new.ParseFromString(written)
         except DecodeError as error:
-            raise MalformedPayload(f"a {level} was rewritten to what is none: {error}") from None
+            raise MalformedPayload(f"a {name} was rewritten to what is none: {error}") from None
         return new
+
+    def _written(self, name: MessageName, before: bytes, items: int) -> bytes | None:
+        is_meant = self.mask is None or any(self.mask[self.seen : self.seen + items])
+        if name not in self.names or not is_meant:
+            return None
+        written = self.function(name, before)
+        self.changed = self.changed or written is not None
+        return written

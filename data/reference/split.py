@@ -8,7 +8,8 @@ from airis.data.reference.places import LEVELS, Level, check_level
 from airis.data.reference.validate import count_below, count_items, last_member
 from airis.proto import otlp, wire
 
-MAX_REPEATED_BYTES = 1 << 30
+MAX_REPEATED_BYTES = 256 * 1024 * 1024
+"""Owners may be repeated to so many bytes: a sender could make much of little."""
 _REQUEST = 0
 
 
@@ -35,8 +36,8 @@ def split(
     """Payloads of at most so many items and bytes, in order; what owns the items is repeated in each part.
 
     What stands at the `level` is never cut: one that is more than the limits by itself is a part alone. A payload that
-    makes one part is handed back as the same object. Raises MalformedPayload, also for what would be repeated to more
-    than 1 GiB.
+    makes one part is handed back as the same object. Raises MalformedPayload, also where owners would be repeated to
+    more than 256 MiB.
     """
     layout = otlp.layout(signal)
     check_limits(signal, max_items, max_bytes, level)
@@ -47,30 +48,39 @@ def split(
         return [payload]
     depth = len(layout.levels) if level == "item" else LEVELS.index(level) + 1
     parts: list[bytes] = []
+    size = 0
+    for part in _parts(_units(payload, layout.levels, depth, _REQUEST), most_items, max_bytes):
+        size += len(part)
+        if size - len(payload) > MAX_REPEATED_BYTES:
+            raise MalformedPayload("what owns the items would be repeated to more than 256 MiB")
+        parts.append(part)
+    # One part may still be smaller, written anew.
+    is_cut = len(parts) > 1 or any(len(part) <= most_bytes < len(payload) for part in parts)
+    return parts if is_cut else [payload]
+
+
+_Unit = tuple[tuple[_Owner, ...], bytes, int]
+"""What is not cut, as a field, with its owners from the request down and the number of items in it."""
+
+
+def _parts(units: Iterator[_Unit], max_items: int, max_bytes: int | None) -> Iterator[bytes]:
     part = _Part()
-    for owners, unit, items in _units(payload, layout.levels, depth, _REQUEST):
-        is_full = (items > 0 and part.items + items > most_items) or (
+    for owners, unit, items in units:
+        is_full = (items > 0 and part.items + items > max_items) or (
             max_bytes is not None and part.size_with(owners, unit) > max_bytes
         )
         if part.open and is_full:
-            parts.append(part.close())
+            yield part.close()
             part = _Part()
         part.add(owners, unit, items)
-    parts.append(part.close())
-    if len(parts) == 1 and (len(payload) <= most_bytes or len(parts[0]) > most_bytes):
-        return [payload]
-    if sum(map(len, parts)) > MAX_REPEATED_BYTES:
-        raise MalformedPayload("resources and scopes that would be repeated to more than 1 GiB")
-    return parts
+    if part.open:
+        yield part.close()
 
 
 def _units(
     data: bytes, levels: Sequence[frozenset[int]], depth: int, number: int, above: tuple[_Owner, ...] = ()
-) -> Iterator[tuple[tuple[_Owner, ...], bytes, int]]:
-    """What is not cut, each as a field, with its owners from the request down and the number of items in it.
-
-    That is what stands `depth` levels down, and what on the way has nothing below.
-    """
+) -> Iterator[_Unit]:
+    """What stands `depth` levels down, and what on the way has nothing below."""
     inside: list[wire.Field] = []
     header: list[bytes] = []
     for part in wire.fields(data, 0, len(data)):

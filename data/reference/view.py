@@ -11,8 +11,8 @@ from airis.data.malformed import MalformedPayload
 from airis.data.reference import group as grouping
 from airis.data.reference.edits import Edits, edited
 from airis.data.reference.native import Blocks, encode
-from airis.data.reference.places import Level, check_level, kept, places
-from airis.data.reference.rewrite import Function, rewrite
+from airis.data.reference.places import Level, kept, places
+from airis.data.reference.rewrite import Function, MessageName, rewrite
 from airis.data.reference.series import SeriesIndex
 from airis.data.reference.split import check_limits, split
 from airis.data.reference.values import encode_value
@@ -123,18 +123,16 @@ class View:
         made = edited(self.signal, self.message, edits, mask)
         return self if made is None else View(self.signal, made)
 
-    def rewrite(self, function: Function, levels: Collection[Level], mask: bytes | None = None) -> "View":
-        """The view with messages as a function makes them anew of their level and bytes; None leaves one as it is.
+    def rewrite(self, function: Function, messages: Collection[MessageName], mask: bytes | None = None) -> "View":
+        """The view with messages as a function makes them anew, of their name and bytes; None leaves one as it is.
 
-        All that it is given is of the view as it was, a metric without its points, which it keeps. A mask of one byte
-        for each item leaves out those whose byte is 0: a resource, scope or metric is given when one of its items is
-        left, and changes for all of them.
+        All that it is given is as it was before, a metric without its points, which it keeps. A mask of one byte for
+        each item leaves out those whose byte is 0: what several items have is given when one of them is left, and
+        changes for all of them.
         """
-        for level in levels:
-            check_level(self.signal, level)
         if mask is not None:
             self._check_mask(mask)
-        made = rewrite(self.signal, self.message, function, levels, mask)
+        made = rewrite(self.signal, self.message, function, messages, mask)
         return self if made is None else View(self.signal, made)
 
     def attribute(self, key: str, level: Literal["resource", "scope", "item"] = "item") -> list[str | None]:

@@ -8,6 +8,7 @@ from airis.data.expressions import Expression
 from airis.data.fields import Source
 
 Level = Literal["resource", "scope", "metric", "item"]
+MessageName = Literal["resource", "resource_schema_url", "scope", "scope_schema_url", "metric", "item"]
 
 def validate(signal: str, payload: bytes) -> tuple[bytes, int, int]:
     """The payload with invalid UTF-8 repaired, its number of items, and the number of repaired strings."""
@@ -21,8 +22,8 @@ def split(
     """Payloads of at most so many items and bytes, in order; what owns the items is repeated in each part.
 
     What stands at the `level` is never cut: one that is more than the limits by itself is a part alone. A payload that
-    makes one part is handed back as the same object. Raises MalformedPayload, also for what would be repeated to more
-    than 1 GiB.
+    makes one part is handed back as the same object. Raises MalformedPayload, also where owners would be repeated to
+    more than 256 MiB.
     """
 
 def scan(signal: str, payload: bytes) -> View:
@@ -73,13 +74,17 @@ class View:
         """
 
     def rewrite(
-        self, function: Callable[[Level, bytes], bytes | None], levels: Collection[Level], mask: bytes | None = None
+        self,
+        function: Callable[[MessageName, bytes], bytes | None],
+        messages: Collection[MessageName],
+        mask: bytes | None = None,
     ) -> View:
-        """The view with messages as a function makes them anew of their level and bytes; None leaves one as it is.
+        """The view with messages as a function makes them anew, of their name and bytes; None leaves one as it is.
 
-        All that it is given is of the view as it was, a metric without its points, which it keeps. A mask of one byte
-        for each item leaves out those whose byte is 0: a resource, scope or metric is given when one of its items is
-        left, and changes for all of them. Python is entered for every message: for resources, rather than for spans.
+        All that it is given is as it was before, a metric without its points, which it keeps. A mask of one byte for
+        each item leaves out those whose byte is 0: what several items have is given when one of them is left, and
+        changes for all of them. Python is entered for every message: for resources, rather than for spans. New
+        messages must be well-formed.
         """
 
     def attribute(self, key: str, level: Literal["resource", "scope", "item"] = "item") -> list[str | None]:

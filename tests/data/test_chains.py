@@ -28,6 +28,7 @@ SOURCES: dict[str, list[Source]] = {
     "metrics": [Attribute("scope", "a"), Attribute("item", "a"), Attribute("metric", "a"), Field("metric", "name")],
     "logs": [Attribute("resource", "a"), Attribute("item", "a"), Field("item", "severity_number")],
 }
+MESSAGES = ["resource", "resource_schema_url", "scope", "scope_schema_url", "metric", "item"]
 LEVELS = {
     "traces": ["resource", "scope", "item"],
     "metrics": ["resource", "scope", "metric", "item"],
@@ -40,14 +41,16 @@ examples = settings(deadline=None, derandomize=True, suppress_health_check=[Heal
 def rewriter(chance: random.Random) -> Callable[[str, bytes], bytes | None]:
     """Now and then another message, by how often it was asked: back ends may write the same message differently."""
 
-    def rewrite(level: str, message: bytes) -> bytes | None:
+    def rewrite(name: str, message: bytes) -> bytes | None:
         drawn = chance.random()
         if drawn < 0.4:
             return None
-        if drawn < 0.6 and level == "resource":
+        if drawn < 0.6 and name == "resource":
             return message + BARE_ATTRIBUTE
-        if drawn < 0.7 and level != "metric":
+        if drawn < 0.7 and name != "metric":
             return b""
+        if "url" in name:
+            return b"https://new"
         return message + MARK * chance.choice([1, 1, 30])
 
     return rewrite
@@ -57,14 +60,15 @@ def step(kernels: ModuleType, view: Any, seed: int) -> list[Any]:
     """What one random piece of work makes of a view."""
     chance = random.Random(seed)
     mask = bytes(chance.choice([0, 1, 1, 255]) for _ in range(view.items))
-    levels = [level for level in LEVELS[view.signal] if chance.random() < 0.6]
+    known = [name for name in MESSAGES if name != "metric" or view.signal == "metrics"]
+    messages = [name for name in known if chance.random() < 0.5]
     match chance.randrange(6):
         case 0:
             return [view.select(mask)]
         case 1:
-            return [view.rewrite(rewriter(chance), levels)]
+            return [view.rewrite(rewriter(chance), messages)]
         case 2:
-            return [view.rewrite(rewriter(chance), levels, mask)]
+            return [view.rewrite(rewriter(chance), messages, mask)]
         case 3:
             sources = [source for source in SOURCES[view.signal] if chance.random() < 0.5]
             return [group for _, group in view.group(sources, chance.choice([1, 2, 100]))]

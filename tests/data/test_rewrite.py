@@ -11,8 +11,6 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from airis.data.malformed import MalformedPayload
 
-LEVELS = ["resource", "scope", "metric", "item"]
-
 
 def traces() -> ExportTraceServiceRequest:
     """Three spans in two scopes of one resource, one in another."""
@@ -182,7 +180,26 @@ def test_an_exception_of_the_function_is_raised(kernels):
         kernels.scan("traces", traces().SerializeToString()).rewrite(fail, ["scope", "item"])
 
 
-@pytest.mark.parametrize("level", ["metric", "event", ""])
-def test_a_level_that_is_not_there_is_refused(kernels, level):
-    with pytest.raises(ValueError, match=f"traces have no level {level}"):
-        kernels.scan("traces", b"").rewrite(lambda level, message: None, [level])
+@pytest.mark.parametrize("name", ["metric", "event", ""])
+def test_a_message_that_is_not_there_is_refused(kernels, name):
+    with pytest.raises(ValueError, match=f"traces have no message {name}"):
+        kernels.scan("traces", b"").rewrite(lambda name, message: None, [name])
+
+
+@pytest.mark.parametrize("url", ["", "https://new", "https://new/" * 20], ids=["none", "as long", "longer"])
+def test_schema_urls_are_rewritten_as_texts(kernels, url):
+    expected = traces()
+    expected.resource_spans[0].schema_url = url
+    for scoped in expected.resource_spans[0].scope_spans:
+        scoped.schema_url = url
+    shown: list[tuple[str, bytes]] = []
+
+    def rewrite(name: str, message: bytes) -> bytes:
+        shown.append((name, message))
+        return url.encode()
+
+    view = kernels.scan("traces", traces().SerializeToString())
+    edited = view.rewrite(rewrite, ["resource_schema_url", "scope_schema_url"], b"\x01\x00\x01\x00")
+
+    assert ExportTraceServiceRequest.FromString(edited.payload) == expected
+    assert shown == [("resource_schema_url", b"https://r"), *[("scope_schema_url", b"https://s")] * 2]

@@ -203,10 +203,11 @@ def test_an_item_that_is_too_large_is_alone_and_whole(kernels):
 
 def test_both_limits_hold(kernels):
     payload = traces().SerializeToString()
-    [first, *_] = kernels.split("traces", payload, max_items=2)
+    first = kernels.split("traces", payload, max_items=2)[0]
 
-    assert [kernels.count_items("traces", part) for part in kernels.split("traces", payload, 2, len(first))][0] == 2
-    assert [kernels.count_items("traces", part) for part in kernels.split("traces", payload, 2, len(first) - 1)][0] == 1
+    for max_bytes, items in ((len(first), 2), (len(first) - 1, 1)):
+        part = kernels.split("traces", payload, 2, max_bytes)[0]
+        assert kernels.count_items("traces", part) == items
 
 
 def test_a_view_is_cut_like_its_payload(kernels):
@@ -233,10 +234,27 @@ def test_a_temporality_that_comes_behind_its_points_goes_with_all_of_them(kernel
 def test_what_would_be_repeated_without_end_is_refused(kernels):
     request = ExportTraceServiceRequest()
     owner = request.resource_spans.add(schema_url="x" * (1 << 20))
-    owner.scope_spans.add().spans.extend(Span() for _ in range(1100))
+    owner.scope_spans.add().spans.extend(Span() for _ in range(258))
 
-    with pytest.raises(MalformedPayload, match="repeated to more than 1 GiB"):
+    with pytest.raises(MalformedPayload, match="repeated to more than 256 MiB"):
         kernels.split("traces", request.SerializeToString(), 1)
+
+
+@pytest.mark.parametrize("payload", [b"", length_delimited(99, b"x" * 9)], ids=["nothing", "nothing known"])
+def test_where_there_are_no_items_there_is_one_part(kernels, payload):
+    [part] = kernels.split("traces", payload, 1, 1)
+
+    assert part is payload
+
+
+def test_what_is_longer_than_it_must_be_is_written_anew_to_be_within_the_limit(kernels):
+    owner = length_delimited(2, length_delimited(2, Span(name="a").SerializeToString()) * 2)
+    payload = b"\x0a" + bytes([len(owner) | 0x80, 0]) + owner
+
+    [part] = kernels.split("traces", payload, max_bytes=len(payload) - 1)
+
+    assert len(part) <= len(payload) - 1
+    assert flat("traces", part) == flat("traces", payload)
 
 
 @pytest.mark.parametrize("limit", [0, -1])

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use airis_kernels::buffers::Buffer;
+use airis_kernels::edit::Message;
+use airis_kernels::group::Source;
 use airis_kernels::otlp::Signal;
 use airis_kernels::scan::{outline, scan};
+use airis_kernels::split::Limits;
 use airis_kernels::validate::check;
 use airis_kernels::view::{Level, View};
 use airis_kernels::wire::{push_delimited, push_varint};
@@ -79,9 +82,9 @@ fn measure(name: &str, mut work: impl FnMut()) {
 }
 
 fn copied(view: &View) -> View {
-    let edited = view.edit(&[Level::Item], None, |_, item, out| {
+    let edited = view.edit(&[Message::Item], None, |_, item, out| {
         out.extend_from_slice(item.message);
-        true
+        Ok(true)
     });
     edited.ok().flatten().unwrap_or_else(|| view.clone())
 }
@@ -105,6 +108,13 @@ fn main() {
     measure("scan, select a half, encode", || {
         let view = scan(Signal::Traces, Arc::clone(&payload)).ok();
         drop(black_box(view.and_then(|view| view.select(&mask)).map(|view| view.encode().to_vec())));
+    });
+    let trace_id = Source::field(Signal::Traces, Level::Item, "trace_id").into_iter().collect::<Vec<_>>();
+    measure("group by trace id, each another one", || drop(black_box(view.group(&trace_id, usize::MAX))));
+    let limits = Limits { items: 100, bytes: 100_000, level: Level::Item };
+    measure("split by items and bytes, encode", || {
+        let parts = view.split(limits).into_iter().flatten();
+        parts.for_each(|part| drop(black_box(part.encode().to_vec())));
     });
     measure("edit that copies every span", || drop(black_box(copied(&view))));
     measure("edit that copies every span, encode", || drop(black_box(copied(&view).encode().to_vec())));

@@ -10,47 +10,106 @@ use super::wire::{Head, Malformed, push_delimited};
 /// Kinds of data with the same points: gauge and sum.
 const NUMBERS: [u32; 2] = [5, 7];
 
+/// What can be rewritten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Message {
+    Resource,
+    /// The text alone.
+    ResourceSchemaUrl,
+    Scope,
+    /// The text alone.
+    ScopeSchemaUrl,
+    /// Without its points, which it keeps.
+    Metric,
+    Item,
+}
+
+impl Message {
+    const ALL: [Self; 6] =
+        [Self::Resource, Self::ResourceSchemaUrl, Self::Scope, Self::ScopeSchemaUrl, Self::Metric, Self::Item];
+
+    /// By name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|message| message.name() == name)
+    }
+
+    /// The name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Resource => "resource",
+            Self::ResourceSchemaUrl => "resource_schema_url",
+            Self::Scope => "scope",
+            Self::ScopeSchemaUrl => "scope_schema_url",
+            Self::Metric => "metric",
+            Self::Item => "item",
+        }
+    }
+
+    /// What belongs to all that it is one for.
+    pub fn level(self) -> Level {
+        match self {
+            Self::Resource | Self::ResourceSchemaUrl => Level::Resource,
+            Self::Scope | Self::ScopeSchemaUrl => Level::Scope,
+            Self::Metric => Level::Metric,
+            Self::Item => Level::Item,
+        }
+    }
+
+    /// Its bytes.
+    pub fn of<'a>(self, item: &Item<'a>) -> &'a [u8] {
+        match self {
+            Self::Resource => item.resource,
+            Self::ResourceSchemaUrl => item.resource_schema_url,
+            Self::Scope => item.scope,
+            Self::ScopeSchemaUrl => item.scope_schema_url,
+            Self::Metric => item.metric,
+            Self::Item => item.message,
+        }
+    }
+}
+
 impl View {
-    /// The view with messages rewritten at some levels; None where nothing changed.
+    /// The view with some of its messages rewritten; None where nothing changed.
     ///
-    /// `edit` is shown the resources, scopes, metrics or items, the message of its level last: it appends the new
-    /// message and says true, or says false. A metric comes without its points and keeps those that it has; its kind
-    /// of data may change only between those with the same points. Whatever is edited, all see the view as it was.
+    /// `edit` is shown each of them with what it belongs to: it appends the new one and says true, or says false. A
+    /// metric's kind of data may change only between those with the same points. Whatever is edited, all is shown as
+    /// it was before. New messages must be well-formed.
     ///
-    /// A mask of a byte for each item leaves out those whose byte is 0. A resource, scope or metric is edited when one
-    /// of its items is left, and for all its items, as in the Collector's transform processor: there is only one of it.
+    /// A mask of a byte for each item leaves out those whose byte is 0. What several items have is edited when one of
+    /// them is left, and for all of them, as in the Collector's transform processor: there is only one of it.
     pub fn edit(
         &self,
-        levels: &[Level],
+        messages: &[Message],
         mask: Option<&[u8]>,
-        mut edit: impl FnMut(Level, &Item, &mut Vec<u8>) -> bool,
+        mut edit: impl FnMut(Message, &Item, &mut Vec<u8>) -> Result<bool, Malformed>,
     ) -> Result<Option<Self>, Malformed> {
         let is_meant = |items: &Range<usize>| match mask {
             Some(mask) => mask.get(items.clone()).is_some_and(|bytes| bytes.iter().any(|byte| *byte != 0)),
             None => true,
         };
         let mut changes = Changes { view: self.clone(), fresh: Fresh::behind(self.buffers.len()), any: false };
-        let (mut next, mut fault) = ([0; 4], None);
+        let (mut next, mut outcome) = ([0_usize; 4], Ok(()));
         let bytes = self.open();
         self.walk(|level, item, items| {
-            let at = &mut next[level as usize];
-            *at += 1;
-            if fault.is_some() || !levels.contains(&level) || !is_meant(items) {
+            next[level as usize] += 1;
+            if outcome.is_err() || !is_meant(items) {
                 return;
             }
-            let place = next.map(|shown: usize| shown.saturating_sub(1));
-            fault = match level {
-                Level::Metric => {
-                    let head = self.metrics[place[2]].head(&bytes);
-                    changes.rewrite(level, place, &Item { metric: &head, ..*item }, &mut edit).err()
+            let place = next.map(|shown| shown.saturating_sub(1));
+            for message in messages.iter().filter(|message| message.level() == level) {
+                outcome = match level {
+                    Level::Metric => {
+                        let head = self.metrics[place[2]].head(&bytes);
+                        changes.rewrite(*message, place, &Item { metric: &head, ..*item }, &mut edit)
+                    }
+                    _ => changes.rewrite(*message, place, item, &mut edit),
+                };
+                if outcome.is_err() {
+                    return;
                 }
-                _ => changes.rewrite(level, place, item, &mut edit).err(),
-            };
+            }
         });
-        match fault {
-            Some(fault) => Err(fault),
-            None => Ok(changes.finish()),
-        }
+        outcome.map(|()| changes.finish())
     }
 }
 
@@ -62,22 +121,30 @@ struct Changes {
 }
 
 impl Changes {
-    /// Rewrite the message of a level, whose index is given after those of what it belongs to.
+    /// Rewrite a message, whose index at its level is given with those of what it belongs to.
     #[inline(always)]
     fn rewrite(
         &mut self,
-        level: Level,
+        message: Message,
         [owner, scope, metric, index]: [usize; 4],
         item: &Item,
-        edit: &mut impl FnMut(Level, &Item, &mut Vec<u8>) -> bool,
+        edit: &mut impl FnMut(Message, &Item, &mut Vec<u8>) -> Result<bool, Malformed>,
     ) -> Result<(), Malformed> {
-        let is_point = level == Level::Item && item.kind > 0;
-        let number = if level < Level::Metric || is_point { 1 } else { 2 };
-        // The new message often is about as long: its head may stand before it, so that whole runs can be copied.
-        let room = Head::new(number, item.at(level).len());
-        let Some(written) = self.fresh.write(room.bytes().len(), |out| edit(level, item, out))? else {
-            return Ok(());
+        let number = match message {
+            Message::Resource | Message::Scope => 1,
+            Message::ResourceSchemaUrl | Message::ScopeSchemaUrl => 3,
+            Message::Item if item.kind > 0 => 1,
+            Message::Metric | Message::Item => 2,
         };
+        // The new message often is about as long: its head may stand before it, so that whole runs can be copied.
+        let room = Head::new(number, message.of(item).len());
+        let mut outcome = Ok(false);
+        let written = self.fresh.write(room.bytes().len(), |out| {
+            outcome = edit(message, item, out);
+            outcome == Ok(true)
+        })?;
+        outcome?;
+        let Some(written) = written else { return Ok(()) };
         let head = Head::new(number, written.size());
         if head.bytes().len() == room.bytes().len() {
             self.fresh.head(written, head.bytes());
@@ -86,17 +153,19 @@ impl Changes {
         let view = &mut self.view;
         view.is_whole = false;
         view.owners[owner].whole = None;
-        if level > Level::Resource {
+        if message.level() > Level::Resource {
             view.scopes[scope].whole = None;
         }
-        if level == Level::Metric || item.kind > 0 {
+        if message == Message::Metric || item.kind > 0 {
             view.metrics[metric].whole = None;
         }
-        match level {
-            Level::Resource => view.owners[owner].resource = Some(written),
-            Level::Scope => view.scopes[scope].scope = Some(written),
-            Level::Metric => self.replace_metric(metric, written)?,
-            Level::Item => view.items[index] = written,
+        match message {
+            Message::Resource => view.owners[owner].resource = Some(written),
+            Message::ResourceSchemaUrl => view.owners[owner].schema_url = written,
+            Message::Scope => view.scopes[scope].scope = Some(written),
+            Message::ScopeSchemaUrl => view.scopes[scope].schema_url = written,
+            Message::Metric => self.replace_metric(metric, written)?,
+            Message::Item => view.items[index] = written,
         }
         Ok(())
     }

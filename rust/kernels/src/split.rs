@@ -1,12 +1,18 @@
 //! Payloads and views cut into smaller ones without reading their items.
 
+use std::convert::Infallible;
+use std::sync::Arc;
+
 use super::buffers::{Buffer, Slice};
 use super::otlp::Signal;
 use super::partition::{Builder, Path};
 use super::scan::outline;
 use super::validate::count_items;
-use super::view::{Level, Metric, Owner, Scope, View, check_repeated};
+use super::view::{Level, Metric, Owner, Scope, View};
 use super::wire::{Malformed, field_size};
+
+/// Owners may be repeated to so many bytes: a sender could make much of little.
+const MAX_REPEATED_BYTES: usize = 256 * 1024 * 1024;
 
 /// The most that a part may have; what is never cut, and has more by itself, is a part alone.
 #[derive(Clone, Copy)]
@@ -18,31 +24,48 @@ pub struct Limits {
 }
 
 /// The parts of a payload, in order; what owns the items is repeated in each. None where it stays as it is.
-pub fn split(signal: Signal, payload: Buffer, limits: Limits) -> Result<Option<Vec<View>>, Malformed> {
-    let data = (*payload).as_ref();
+pub fn split(signal: Signal, payload: Buffer, limits: Limits) -> Result<Option<Vec<Vec<u8>>>, Malformed> {
+    let held = Arc::clone(&payload);
+    let data = (*held).as_ref();
     if data.len() <= limits.bytes && count_items(signal, data)? <= limits.items {
         return Ok(None);
     }
-    let parts = outline(signal, payload)?.split(limits);
-    // A sender could make much of little.
-    check_repeated(parts.iter().flatten().map(|part| part.encode().size))?;
-    Ok(parts)
+    let (mut parts, mut bytes) = (vec![], 0);
+    outline(signal, payload)?.cut(limits, &mut |part| {
+        let encoded = part.encode();
+        bytes += encoded.size;
+        if bytes.saturating_sub(data.len()) > MAX_REPEATED_BYTES {
+            return Err(Malformed::new("what owns the items would be repeated to more than 256 MiB", 0));
+        }
+        parts.push(encoded.to_vec());
+        Ok(())
+    })?;
+    Ok(Some(parts).filter(|parts| is_cut(data.len(), parts.iter().map(Vec::len), limits)))
+}
+
+/// Whether parts are of any use; a single one may still be smaller, written anew.
+fn is_cut(before: usize, mut sizes: impl ExactSizeIterator<Item = usize>, limits: Limits) -> bool {
+    sizes.len() > 1 || before > limits.bytes && sizes.any(|size| size <= limits.bytes)
 }
 
 impl View {
     /// The parts of a view, in order; what owns the items is repeated in each. None where it stays as it is.
     pub fn split(&self, limits: Limits) -> Option<Vec<Self>> {
-        let mut splitter = Splitter {
-            limits,
-            parts: vec![],
-            builder: Builder::new(self),
-            sizes: Sizes::new(self),
-            items: 0,
-            is_begun: false,
-        };
+        let mut parts = vec![];
+        let Ok(()) = self.cut(limits, &mut |part| -> Result<(), Infallible> {
+            parts.push(part);
+            Ok(())
+        });
+        let sizes = parts.iter().map(|part| part.encode().size);
+        is_cut(self.encode().size, sizes, limits).then_some(parts)
+    }
+
+    fn cut<E>(&self, limits: Limits, emit: &mut impl FnMut(Self) -> Result<(), E>) -> Result<(), E> {
+        let (builder, sizes) = (Builder::new(self), Sizes::new(self));
+        let mut splitter = Splitter { view: self, limits, emit, builder, sizes, items: 0, is_begun: false };
         for (index, owner) in self.owners.iter().enumerate() {
             if limits.level == Level::Resource || owner.scopes.is_empty() {
-                splitter.take(self, Unit::Owner(index), Path::TOP);
+                splitter.take(Unit::Owner(index), Path::TOP)?;
                 continue;
             }
             for scope in owner.scopes.clone() {
@@ -50,25 +73,21 @@ impl View {
                 let inside = path.scope(scope);
                 let Scope { metrics, items, .. } = &self.scopes[scope];
                 if limits.level == Level::Scope || metrics.is_empty() && items.is_empty() {
-                    splitter.take(self, Unit::Scope(scope), path);
+                    splitter.take(Unit::Scope(scope), path)?;
                 } else if metrics.is_empty() {
-                    items.clone().for_each(|item| splitter.take(self, Unit::Item(item), inside));
+                    items.clone().try_for_each(|item| splitter.take(Unit::Item(item), inside))?;
                 }
                 for metric in metrics.clone().filter(|_| limits.level > Level::Scope) {
-                    let items = self.metrics[metric].items.clone();
-                    if limits.level == Level::Metric || items.is_empty() {
-                        splitter.take(self, Unit::Metric(metric), inside);
+                    let points = &self.metrics[metric].items;
+                    if limits.level == Level::Metric || points.is_empty() {
+                        splitter.take(Unit::Metric(metric), inside)?;
                     } else {
-                        items.for_each(|item| splitter.take(self, Unit::Item(item), inside.metric(metric)));
+                        points.clone().try_for_each(|item| splitter.take(Unit::Item(item), inside.metric(metric)))?;
                     }
                 }
             }
         }
-        splitter.end_part(self);
-        // One part may still be smaller, written anew.
-        let is_needed = |part: &Self| part.encode().size <= limits.bytes && self.encode().size > limits.bytes;
-        let is_cut = splitter.parts.len() > 1 || splitter.parts.first().is_some_and(is_needed);
-        is_cut.then_some(splitter.parts)
+        splitter.end_part()
     }
 
     fn owner_size(&self, owner: &Owner) -> usize {
@@ -146,9 +165,10 @@ impl Unit {
     }
 }
 
-struct Splitter<'a> {
+struct Splitter<'a, F> {
+    view: &'a View,
     limits: Limits,
-    parts: Vec<View>,
+    emit: F,
     builder: Builder<'a>,
     sizes: Sizes,
     items: usize,
@@ -156,16 +176,17 @@ struct Splitter<'a> {
     is_begun: bool,
 }
 
-impl<'a> Splitter<'a> {
+impl<E, F: FnMut(View) -> Result<(), E>> Splitter<'_, F> {
     /// Put a unit, which is in what the path says, into the part, or into a new one where that is full.
-    fn take(&mut self, view: &'a View, unit: Unit, path: Path) {
+    fn take(&mut self, unit: Unit, path: Path) -> Result<(), E> {
+        let (view, limits) = (self.view, self.limits);
         let items = unit.items(view);
-        let size = if self.limits.bytes < usize::MAX { unit.size(view, path) } else { 0 };
+        let size = if limits.bytes < usize::MAX { unit.size(view, path) } else { 0 };
         let mut sizes = self.sizes;
         sizes.push(view, path, size);
-        let is_full = items > 0 && self.items + items > self.limits.items || sizes.total(view) > self.limits.bytes;
+        let is_full = items > 0 && self.items + items > limits.items || sizes.total(view) > limits.bytes;
         if self.is_begun && is_full {
-            self.end_part(view);
+            self.end_part()?;
             sizes = self.sizes;
             sizes.push(view, path, size);
         }
@@ -177,16 +198,17 @@ impl<'a> Splitter<'a> {
             Unit::Metric(index) => self.builder.push_metric(path.metric(index)),
             Unit::Item(index) => self.builder.push(path, index),
         }
+        Ok(())
     }
 
-    fn end_part(&mut self, view: &'a View) {
-        let mut part = std::mem::replace(&mut self.builder, Builder::new(view)).finish();
+    fn end_part(&mut self) -> Result<(), E> {
+        let mut part = std::mem::replace(&mut self.builder, Builder::new(self.view)).finish();
         if self.limits.bytes < usize::MAX && part.encode().size > self.limits.bytes {
             // What came with numbers longer than they must be is whole, but smaller when it is written anew.
             part.forget_whole(self.limits.level);
         }
-        self.parts.push(part);
-        (self.sizes, self.items, self.is_begun) = (Sizes::new(view), 0, false);
+        (self.sizes, self.items, self.is_begun) = (Sizes::new(self.view), 0, false);
+        (self.emit)(part)
     }
 }
 

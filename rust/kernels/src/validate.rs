@@ -49,7 +49,13 @@ fn check_message(
             Kind::Message(_) | Kind::Attribute if depth == 0 => {
                 return Err(Malformed::new("more than 100 messages in one another", field.start));
             }
-            Kind::Attribute => check_attribute(&data[..field.end], &field, content, depth - 1, invalid)?,
+            Kind::Attribute => {
+                if !is_plain_attribute(content, depth - 1) {
+                    check_message(&data[..field.end], field.body, &KEY_VALUE, depth - 1, invalid)?;
+                }
+                // They come in a row, and nearly always in the same form.
+                fields.pass(field.number, |content| is_plain_attribute(content, depth - 1));
+            }
             Kind::Message(inner) => check_message(&data[..field.end], field.body, inner, depth - 1, invalid)?,
             Kind::Varints => {
                 let mut at = 0;
@@ -64,19 +70,11 @@ fn check_message(
     Ok(())
 }
 
+/// Whether an attribute is one in which nothing can be wrong.
 #[inline(always)]
-fn check_attribute(
-    data: &[u8],
-    field: &Field,
-    content: &[u8],
-    depth: u32,
-    invalid: &mut usize,
-) -> Result<(), Malformed> {
-    match wire::plain_attribute(content) {
-        // Tags and sizes are ASCII, too.
-        Some((_, value)) if depth > 0 && content.is_ascii() && is_plain(value) => Ok(()),
-        _ => check_message(data, field.body, &KEY_VALUE, depth, invalid),
-    }
+fn is_plain_attribute(content: &[u8], depth: u32) -> bool {
+    // Tags and sizes are ASCII, too.
+    wire::plain_attribute(content).is_some_and(|(_, value)| depth > 0 && content.is_ascii() && is_plain(value))
 }
 
 /// Whether a value is a text, a bool or an integer alone.

@@ -106,16 +106,6 @@ impl Level {
             _ => None,
         }
     }
-
-    /// Its name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Resource => "resource",
-            Self::Scope => "scope",
-            Self::Metric => "metric",
-            Self::Item => "item",
-        }
-    }
 }
 
 impl View {
@@ -190,7 +180,10 @@ impl View {
             |message: Option<Slice>, items: &Range<usize>| message.map_or(0, Slice::size).saturating_mul(items.len());
         let resources = self.owners.iter().map(|owner| repeated(owner.resource, &owner.items));
         let scopes = self.scopes.iter().map(|scope| repeated(scope.scope, &scope.items));
-        check_repeated(resources.chain(scopes))
+        if resources.chain(scopes).fold(0, usize::saturating_add) > MAX_REPEATED_BYTES {
+            return Err(Malformed::new("resources and scopes that would be repeated to more than 1 GiB", 0));
+        }
+        Ok(())
     }
 
     /// The items of all views, in order; they must have one signal.
@@ -233,16 +226,6 @@ impl View {
 }
 
 impl<'a> Item<'a> {
-    /// The message of a level.
-    pub fn at(&self, level: Level) -> &'a [u8] {
-        match level {
-            Level::Resource => self.resource,
-            Level::Scope => self.scope,
-            Level::Metric => self.metric,
-            Level::Item => self.message,
-        }
-    }
-
     /// The first attribute with a key, at a level; of a metric one of its metadata.
     pub fn attribute(&self, signal: Signal, key: &[u8], level: Level) -> Option<Attribute<'a>> {
         let (message, number) = match level {
@@ -264,12 +247,4 @@ fn item_attributes(signal: Signal, kind: u32) -> u32 {
         (Signal::Metrics, 10) => 1,
         (Signal::Metrics, _) => 7,
     }
-}
-
-/// Refuse what would be written again and again to a size that nobody can want.
-pub fn check_repeated(sizes: impl Iterator<Item = usize>) -> Result<(), Malformed> {
-    if sizes.fold(0, usize::saturating_add) > MAX_REPEATED_BYTES {
-        return Err(Malformed::new("resources and scopes that would be repeated to more than 1 GiB", 0));
-    }
-    Ok(())
 }

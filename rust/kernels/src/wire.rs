@@ -108,6 +108,22 @@ impl<'a> Fields<'a> {
         self.position = field.end;
         Ok(Some(field))
     }
+
+    /// Pass over short fields with this number in a row, as long as their contents are `plain`.
+    #[inline(always)]
+    pub fn pass(&mut self, number: u32, plain: impl Fn(&[u8]) -> bool) {
+        while let Some(&[tag, size]) = self.data.get(self.position..).and_then(<[u8]>::first_chunk)
+            && u32::from(tag) == number << 3 | LENGTH
+            && size < 0x80
+        {
+            let body = self.position + 2;
+            let end = body + usize::from(size);
+            match self.data.get(body..end) {
+                Some(content) if plain(content) => self.position = end,
+                _ => return,
+            }
+        }
+    }
 }
 
 impl<'a> Iterator for Fields<'a> {
@@ -285,7 +301,12 @@ impl Head {
 /// The size of a field with its tag and length.
 #[inline(always)]
 pub fn field_size(number: u32, content: usize) -> usize {
-    Head::new(number, content).bytes().len() + content
+    varint_size(u64::from(number << 3)) + varint_size(content as u64) + content
+}
+
+#[inline(always)]
+fn varint_size(value: u64) -> usize {
+    (value | 1).ilog2() as usize / 7 + 1
 }
 
 /// Append a field with its tag and length.

@@ -4,7 +4,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use super::bytes::{buffer, joined, malformed, signal_of, work};
+use super::bytes::{buffer, malformed, signal_of, work};
 use airis_kernels::otlp::Signal;
 use airis_kernels::split::Limits;
 use airis_kernels::view::Level;
@@ -44,8 +44,10 @@ pub fn split<'py>(
     let limits = limits(signal, max_items, max_bytes, level)?;
     let buffer = buffer(&payload);
     let parts = py.detach(|| splitting::split(signal, buffer, limits)).map_err(|fault| malformed(py, &fault))?;
-    let Some(parts) = parts else { return Ok(vec![payload]) };
-    parts.iter().map(|part| joined(py, &py.detach(|| part.encode()).parts)).collect()
+    Ok(match parts {
+        Some(parts) => parts.iter().map(|part| PyBytes::new(py, part)).collect(),
+        None => vec![payload],
+    })
 }
 
 /// The limits of a split; ValueError for what cannot be one.

@@ -10,9 +10,10 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
 use super::bytes::{buffer, joined, malformed, signal_of};
 use super::edits::Edits;
-use super::payloads::{level_of, limits};
+use super::payloads::limits;
 use super::sources::{found, source_of};
 use airis_kernels::blocks::Tables;
+use airis_kernels::edit::Message;
 use airis_kernels::edits::apply;
 use airis_kernels::logs::Logs;
 use airis_kernels::metrics::Metrics;
@@ -22,6 +23,7 @@ use airis_kernels::series::{Registered, SeriesKey};
 use airis_kernels::traces::Traces;
 use airis_kernels::view as scanned;
 use airis_kernels::view::Level;
+use airis_kernels::wire::Malformed;
 
 /// The most groups where nothing else is said.
 const DEFAULT_GROUPS: i64 = 10_000;
@@ -205,38 +207,42 @@ impl View {
         }
     }
 
-    /// The view with messages as a function rewrites them; it is given the level and the message.
-    #[pyo3(signature = (function, levels, mask=None))]
+    /// The view with messages as a function makes them anew, of their name and what they were.
+    #[pyo3(signature = (function, messages, mask=None))]
     fn rewrite<'py>(
         slf: &Bound<'py, Self>,
         function: &Bound<'py, PyAny>,
-        levels: Vec<String>,
+        messages: Vec<String>,
         mask: Option<&Bound<'py, PyBytes>>,
     ) -> PyResult<Bound<'py, Self>> {
         let (py, this) = (slf.py(), slf.get());
         mask.map_or(Ok(()), |mask| this.check_mask(mask))?;
         let signal = this.view.signal;
-        let levels = levels.iter().map(|name| level_of(signal, name)).collect::<PyResult<Vec<_>>>()?;
-        let mut fault = None;
-        let call = |level: Level, message: &[u8]| -> PyResult<Option<Bound<'py, PyBytes>>> {
-            let made = function.call1((level.name(), PyBytes::new(py, message)))?;
+        let known = |name: &String| {
+            let message = Message::from_name(name);
+            let message = message.filter(|message| *message != Message::Metric || signal == Signal::Metrics);
+            message.ok_or_else(|| PyValueError::new_err(format!("{} have no message {name}", signal.name())))
+        };
+        let messages = messages.iter().map(known).collect::<PyResult<Vec<_>>>()?;
+        let mut raised = None;
+        let call = |message: Message, before: &[u8]| -> PyResult<Option<Bound<'py, PyBytes>>> {
+            let made = function.call1((message.name(), PyBytes::new(py, before)))?;
             Ok(if made.is_none() { None } else { Some(made.cast_into::<PyBytes>()?) })
         };
-        let made = this.view.edit(&levels, mask.map(|mask| mask.as_bytes()), |level, item, out| {
-            match fault.is_none().then(|| call(level, item.at(level))).transpose() {
-                Ok(message) => message.flatten().map(|message| out.extend_from_slice(message.as_bytes())).is_some(),
+        let made = this.view.edit(&messages, mask.map(|mask| mask.as_bytes()), |message, item, out| {
+            match call(message, message.of(item)) {
+                Ok(made) => Ok(made.map(|made| out.extend_from_slice(made.as_bytes())).is_some()),
                 Err(error) => {
-                    fault = Some(error);
-                    false
+                    raised = Some(error);
+                    Err(Malformed::new("not made", 0))
                 }
             }
         });
-        if let Some(error) = fault {
-            return Err(error);
-        }
-        match made.map_err(|error| malformed(py, &error))? {
-            Some(view) => this.made(py, view),
-            None => Ok(slf.clone()),
+        match (made, raised) {
+            (_, Some(error)) => Err(error),
+            (Err(fault), None) => Err(malformed(py, &fault)),
+            (Ok(Some(view)), None) => this.made(py, view),
+            (Ok(None), None) => Ok(slf.clone()),
         }
     }
 
