@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use super::super::values::{Attribute, Value, messages, write_hex, write_integer};
+use super::super::wire::{plain_text, varint};
 use super::Found;
 
 /// A value.
@@ -23,7 +24,27 @@ pub enum Datum<'v> {
     Map(&'v [u8]),
 }
 
-impl Datum<'_> {
+impl<'v> Datum<'v> {
+    /// An `AnyValue` that is a text, a bool or a number and nothing else; None for others.
+    #[inline(always)]
+    pub fn plain(value: &'v [u8]) -> Option<Self> {
+        const TEXT: u8 = 0x0a;
+        const BOOL: u8 = 0x10;
+        const INT: u8 = 0x18;
+        const DOUBLE: u8 = 0x21;
+        let (tag, content) = value.split_first()?;
+        match *tag {
+            TEXT => plain_text(value).map(Self::Text),
+            BOOL | INT => {
+                let (number, end) = varint(value, 1).ok()?;
+                let datum = if *tag == INT { Self::Whole((number as i64).into()) } else { Self::Bool(number != 0) };
+                (end == value.len()).then_some(datum)
+            }
+            DOUBLE => content.try_into().ok().map(|bits| Self::Double(f64::from_le_bytes(bits))),
+            _ => None,
+        }
+    }
+
     /// Append the text: of bytes themselves, of other values what `airis.data.reference.values` says.
     pub fn write_text(&self, out: &mut Vec<u8>) {
         match *self {
@@ -48,6 +69,15 @@ impl Datum<'_> {
             (Self::Text(a), Self::Text(b)) => a == b,
             (Self::Whole(a), Self::Whole(b)) => a == b,
             (Self::Empty, Self::Empty) => true,
+            (Self::Array(_), Self::Array(_)) | (Self::Map(_), Self::Map(_)) => self.holds_the_same(other),
+            _ => self.order(other) == Some(Ordering::Equal),
+        }
+    }
+
+    /// Whether arrays have the same elements in order, or maps the same entries in any.
+    #[inline(never)]
+    fn holds_the_same(&self, other: &Self) -> bool {
+        match (self, other) {
             (Self::Array(a), Self::Array(b)) => {
                 let elements = |array| messages(array, 1).map(|value| Found::from(Value::read(value)));
                 let (mut a, mut b) = (elements(a), elements(b));
@@ -63,7 +93,7 @@ impl Datum<'_> {
                 let (a, b) = (by_key(a), by_key(b));
                 a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| a.0 == b.0 && a.1.datum().equals(&b.1.datum()))
             }
-            _ => self.order(other) == Some(Ordering::Equal),
+            _ => false,
         }
     }
 

@@ -2,8 +2,9 @@
 
 use super::super::wire::{Content, Field, Fields};
 use super::lists::{self, List};
+use super::trail::{self, Trail};
 use super::walk::Walk;
-use super::{Datum, Found, Step};
+use super::{Datum, Found, Step, Unusual};
 
 /// The type of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +39,36 @@ impl At {
         matches!(self.scalar, Scalar::List(_))
     }
 
+    /// Whether it is one field, or in one.
+    pub fn is_single(&self) -> bool {
+        self.rival == 0 && !self.is_list()
+    }
+
+    /// What a message has there, where the last one was much like it; an error for what has to be read as a whole.
+    #[inline(always)]
+    pub fn read_along<'a>(&self, message: &'a [u8], trail: &mut Trail) -> Result<Option<Datum<'a>>, Unusual> {
+        let hits = trail.field(message, self.outer());
+        if hits.count > 1 {
+            return Err(Unusual);
+        }
+        let mut found = None;
+        if hits.count == 1
+            && let Some(field) = trail::read(message, hits.at)
+        {
+            match field.content {
+                _ if self.within == 0 => self.take(&field, &mut found),
+                Content::Length(inner) => Fields::new(inner).for_each(|field| self.take(&field, &mut found)),
+                _ => {}
+            }
+        }
+        Ok(self.or_default(found))
+    }
+
+    /// The number of the field in the message.
+    fn outer(&self) -> u32 {
+        if self.within == 0 { self.number } else { self.within }
+    }
+
     /// What a message has there.
     #[inline(always)]
     pub fn read<'a>(&self, message: &'a [u8], path: &[Step]) -> Option<Found<'a>> {
@@ -55,15 +86,21 @@ impl At {
                 Fields::new(inner).for_each(|field| self.take(&field, &mut found));
             }
         }
-        if found.is_none() && self.is_optional {
-            return None;
+        self.or_default(found).map(Found::Datum)
+    }
+
+    /// What is not set has protobuf's value of its type, unless it can be absent.
+    #[inline(always)]
+    fn or_default<'a>(&self, found: Option<Datum<'a>>) -> Option<Datum<'a>> {
+        if found.is_some() || self.is_optional {
+            return found;
         }
-        Some(Found::Datum(found.unwrap_or(match self.scalar {
+        Some(match self.scalar {
             Scalar::Text => Datum::Text(&[]),
             Scalar::Id => Datum::Id(&[]),
             Scalar::Double => Datum::Double(0.0),
             _ => Datum::Whole(0),
-        })))
+        })
     }
 
     /// Of a field that comes more than once the last counts.

@@ -1,6 +1,6 @@
 //! The answers of a predicate for the items of a payload.
 
-use super::super::fields::{Datum, Found, Level};
+use super::super::fields::{Datum, Found, Level, Trail, Unusual};
 use super::super::pattern::Matcher;
 use super::super::scan::{Index, Item};
 use super::{Node, Place, Predicate, Type};
@@ -10,6 +10,9 @@ const LEVELS: usize = Level::Exemplar as usize + 1;
 impl Predicate {
     /// One byte for every item in order: 1 where the condition holds, else 0.
     pub fn mask(&self, index: &Index, payload: &[u8]) -> Vec<u8> {
+        if let Node::Constant(value) = self.root {
+            return vec![value.into(); index.items.len()];
+        }
         let mut mask = Vec::with_capacity(index.items.len());
         let mut evaluation = Evaluation::new(self);
         index.visit(payload, |item| {
@@ -36,6 +39,7 @@ struct Evaluation<'p, 'a> {
     /// Counts up where another message of the level, or of one above it, is looked at.
     states: [u64; LEVELS],
     data: Vec<Kept<Option<Found<'a>>>>,
+    trails: Vec<Trail>,
     answers: Vec<Kept<bool>>,
     matchers: Vec<Matcher<'p>>,
     text: Vec<u8>,
@@ -49,6 +53,7 @@ impl<'p, 'a> Evaluation<'p, 'a> {
             elements: [&[]; LEVELS],
             states: [0; LEVELS],
             data: vec![Kept { at: 0, found: None }; predicate.sources.len()],
+            trails: vec![Trail::default(); predicate.sources.len()],
             answers: vec![Kept { at: 0, found: false }; predicate.cells],
             matchers: predicate.patterns.iter().map(|pattern| pattern.matcher()).collect(),
             text: vec![],
@@ -136,8 +141,13 @@ impl<'p, 'a> Evaluation<'p, 'a> {
         let known = &predicate.sources[slot];
         let (source, level) = (&known.source, known.source.level as usize);
         if known.uses == 1 {
-            let found = source.read(&self.item, self.elements[level]);
-            return work(self, found.as_ref().map(Found::datum));
+            return match source.read_along(&self.item, &mut self.trails[slot]) {
+                Ok(found) => work(self, found),
+                Err(Unusual) => {
+                    let found = source.read(&self.item, self.elements[level]);
+                    work(self, found.as_ref().map(Found::datum))
+                }
+            };
         }
         let at = self.states[level];
         // Taken out while it is used, for the same source may stand on both sides; then it is read again.
