@@ -14,6 +14,7 @@ _TOKEN = re.compile(
       \\Q.*?(?:\\E|\Z)                                      # plain text
     | \\.
     | \[\^?\]?(?:\[:.*?:\]|\\.|[^\]\\])*\]                  # a class
+    | (?P<count>\{(?:[1-9]\d{8,}(?:,\d*)?|\d+,[1-9]\d{8,})\})
     | (?P<flags>\(\?[imsU-]*\))
     | (?P<open>\((?:\?P?<(?P<name>[^>]*)>|(?P<special>\?))?)
     | (?P<close>\))
@@ -84,6 +85,9 @@ def _without_names(pattern: str) -> tuple[list[str | None], str]:
         text, name = token[0], token["name"]
         if text == r"\C":
             raise InvalidExpression(r"a single byte of a character cannot be matched: `\C`")
+        if token["count"]:
+            # RE2 takes it for text.
+            raise InvalidExpression(f"invalid repetition count `{text}`")
         if name is not None and not re.fullmatch("[A-Za-z0-9_]+", name):
             raise InvalidExpression(f"invalid named capture `{text}`")
         if token["open"] and not token["special"]:

@@ -2,15 +2,24 @@
 //!
 //! A source (`airis.data.fields`) is compiled once, and then read out of the bytes of messages that passed `validate`.
 
+mod datum;
 mod lists;
 mod names;
 mod scalars;
+mod trail;
+mod walk;
+
+use std::borrow::Cow;
 
 use super::otlp::{METRIC_DATA, Signal};
-use super::values::{Attribute, Value, messages, write_integer};
+use super::values::{Attribute, Value, messages};
 use super::view::Item;
-use super::wire::{Content, Fields, plain_attribute, push_delimited};
+use super::wire::{Content, Fields, plain_attribute, plain_text, push_delimited};
 use scalars::{At, wholes};
+use walk::Walk;
+
+pub use datum::Datum;
+pub use trail::Trail;
 
 /// Whose attribute or field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -110,31 +119,45 @@ pub enum Step {
 
 /// What is found in a source.
 #[derive(Clone, Debug)]
-pub enum Datum<'a> {
-    Value(Value<'a>),
-    /// A field that is a whole number of any size.
-    Whole(i128),
-    /// The bytes of an id; it is the text of its lower-case hexadecimal digits.
-    Id(&'a [u8]),
-    /// A text that does not stand in the payload.
+pub enum Found<'a> {
+    Datum(Datum<'a>),
+    /// A text, an array or a map that does not stand in the payload.
     Printed(Vec<u8>),
+    Array(Cow<'a, [u8]>),
+    Map(Cow<'a, [u8]>),
 }
 
-impl Datum<'_> {
-    /// Append the text: of bytes themselves, of other values what `airis.data.reference.values` says.
-    pub fn write_text(&self, out: &mut Vec<u8>) {
+impl Found<'_> {
+    /// To look at.
+    #[inline(always)]
+    pub fn datum(&self) -> Datum<'_> {
         match self {
-            Self::Value(Value::Bytes(bytes)) => out.extend_from_slice(bytes),
-            Self::Value(value) => value.write_text(out),
-            Self::Whole(number) => match i64::try_from(*number) {
-                Ok(number) => write_integer(number, out),
-                Err(_) => out.extend_from_slice(number.to_string().as_bytes()),
-            },
-            Self::Id(bytes) => super::values::write_hex(bytes, out),
-            Self::Printed(text) => out.extend_from_slice(text),
+            Self::Datum(datum) => *datum,
+            Self::Printed(text) => Datum::Text(text),
+            Self::Array(values) => Datum::Array(values),
+            Self::Map(entries) => Datum::Map(entries),
         }
     }
 }
+
+impl<'a> From<Value<'a>> for Found<'a> {
+    #[inline(always)]
+    fn from(value: Value<'a>) -> Self {
+        Self::Datum(match value {
+            Value::Empty => Datum::Empty,
+            Value::Text(text) => Datum::Text(text),
+            Value::Bool(value) => Datum::Bool(value),
+            Value::Int(number) => Datum::Whole(number.into()),
+            Value::Double(number) => Datum::Double(number),
+            Value::Bytes(bytes) => Datum::Bytes(bytes),
+            Value::Array(values) => return Self::Array(values),
+            Value::Map(entries) => return Self::Map(entries),
+        })
+    }
+}
+
+/// What is rare, or rarely asked for, and is read by another way.
+pub struct Unusual;
 
 /// How a field is found.
 #[derive(Clone, Debug, PartialEq)]
@@ -200,7 +223,7 @@ impl Source {
 
     /// What an item has there; None where it is absent. `element` is the message of a repeated level.
     #[inline]
-    pub fn read<'a>(&self, item: &Item<'a>, element: &'a [u8]) -> Option<Datum<'a>> {
+    pub fn read<'a>(&self, item: &Item<'a>, element: &'a [u8]) -> Option<Found<'a>> {
         let message = match self.level {
             Level::Resource => item.resource,
             Level::Scope => item.scope,
@@ -218,12 +241,12 @@ impl Source {
                 let kind = METRIC_DATA.iter().position(|&number| number == item.kind)?;
                 kinds[kind].as_ref()?.read(message, &self.path)
             }
-            Read::Body => self.inside(Found::of(message, 5)?),
+            Read::Body => self.inside(Parts::of(message, 5)?),
             Read::BodyText => {
-                let value = Found::of(message, 5)?.value();
+                let value = Parts::of(message, 5)?.value();
                 Some(match value {
-                    Value::Text(_) => Datum::Value(value),
-                    _ => Datum::Printed(value.into_text().into_owned()),
+                    Value::Text(text) => Found::Datum(Datum::Text(text)),
+                    _ => Found::Printed(value.into_text().into_owned()),
                 })
             }
             Read::Attributes => {
@@ -231,62 +254,85 @@ impl Source {
                 for entry in messages(message, self.level.attributes(self.signal, item.kind)) {
                     push_delimited(&mut entries, 1, entry);
                 }
-                Some(Datum::Value(Value::Map(entries.into())))
+                Some(Found::Map(entries.into()))
             }
             Read::SchemaUrl => {
                 let is_resource = self.level == Level::Resource;
                 let text = if is_resource { item.resource_schema_url } else { item.scope_schema_url };
-                Some(Datum::Value(Value::Text(text)))
+                Some(Found::Datum(Datum::Text(text)))
             }
             Read::Duration => {
                 let [start, end] = wholes(message, [7, 8]);
-                Some(Datum::Whole(i128::from(end) - i128::from(start)))
+                Some(Found::Datum(Datum::Whole(i128::from(end) - i128::from(start))))
             }
             Read::Kind(texts) => {
                 let mut kind = 0;
-                for field in Fields::new(message) {
-                    if let (6, Content::Varint(number)) = (field.number, field.content) {
+                for field in Walk::new(message, 6) {
+                    if let Content::Varint(number) = field.content {
                         kind = number as i32;
                     }
                 }
                 let text = usize::try_from(kind).ok().and_then(|kind| texts.get(kind)).copied().unwrap_or_default();
-                Some(Datum::Value(Value::Text(text.as_bytes())))
+                Some(Found::Datum(Datum::Text(text.as_bytes())))
             }
             Read::TraceState => {
                 let text = last_text(message, 3);
                 match self.path.first() {
-                    Some(Step::Key(key)) => trace_state(text, key).map(|text| Datum::Value(Value::Text(text))),
-                    _ => Some(Datum::Value(Value::Text(text))),
+                    Some(Step::Key(key)) => trace_state(text, key).map(|text| Found::Datum(Datum::Text(text))),
+                    _ => Some(Found::Datum(Datum::Text(text))),
                 }
             }
             Read::MetricType => {
                 let kind = METRIC_DATA.iter().position(|&number| number == item.kind)?;
-                Some(Datum::Whole(kind as i128 + 1))
+                Some(Found::Datum(Datum::Whole(kind as i128 + 1)))
             }
             Read::MetricData(number, is_bool) => {
                 let found = metric_data(message, item.kind, *number)?;
-                Some(if *is_bool { Datum::Value(Value::Bool(found != 0)) } else { Datum::Whole((found as i32).into()) })
+                Some(Found::Datum(if *is_bool { Datum::Bool(found != 0) } else { Datum::Whole((found as i32).into()) }))
             }
+        }
+    }
+
+    /// The same, where items are read one after the other: `trail` is what the last one was like.
+    ///
+    /// An error for what is not as nearly all senders write it: `read` knows.
+    #[inline(always)]
+    pub fn read_along<'a>(&self, item: &Item<'a>, trail: &mut Trail) -> Result<Option<Datum<'a>>, Unusual> {
+        match &self.read {
+            _ if self.level != Level::Item => Err(Unusual),
+            Read::Attribute(key) if self.path.is_empty() => {
+                let hits = trail.attribute(item.message, self.level.attributes(self.signal, item.kind), key);
+                if hits.count == 0 {
+                    return Ok(None);
+                }
+                let Some(Content::Length(entry)) = trail::read(item.message, hits.at).map(|field| field.content) else {
+                    return Err(Unusual);
+                };
+                let value = plain_attribute(entry).and_then(|(_, value)| Datum::plain(value));
+                value.map(Some).ok_or(Unusual)
+            }
+            Read::At(at) if at.is_single() => at.read_along(item.message, trail),
+            _ => Err(Unusual),
         }
     }
 
     /// Follow the path.
     #[inline(always)]
-    fn inside<'a>(&self, mut found: Found<'a>) -> Option<Datum<'a>> {
+    fn inside<'a>(&self, mut found: Parts<'a>) -> Option<Found<'a>> {
         for step in &self.path {
             found = found.step(step)?;
         }
-        Some(Datum::Value(found.value()))
+        Some(found.value().into())
     }
 }
 
 /// An `AnyValue`: its message, or its messages where it came in parts.
-struct Found<'a> {
+struct Parts<'a> {
     first: &'a [u8],
     more: Vec<&'a [u8]>,
 }
 
-impl<'a> Found<'a> {
+impl<'a> Parts<'a> {
     fn new(first: &'a [u8]) -> Self {
         Self { first, more: vec![] }
     }
@@ -304,6 +350,11 @@ impl<'a> Found<'a> {
 
     #[inline(always)]
     fn value(&self) -> Value<'a> {
+        if let Some(text) = plain_text(self.first)
+            && self.more.is_empty()
+        {
+            return Value::Text(text);
+        }
         let mut value = Value::read(self.first);
         self.more.iter().for_each(|part| value.merge(part));
         value
@@ -343,20 +394,31 @@ impl<'a> Found<'a> {
 
 /// The value of the first attribute with a key among the attributes with this field number.
 #[inline(always)]
-fn find<'a>(message: &'a [u8], number: u32, key: &[u8]) -> Option<Found<'a>> {
-    messages(message, number).find_map(|entry| entry_with(entry, key))
+fn find<'a>(message: &'a [u8], number: u32, key: &[u8]) -> Option<Parts<'a>> {
+    let mut entries = Walk::new(message, number);
+    loop {
+        if let Some(found) = entry_with(entries.next_delimited()?, key) {
+            return Some(found);
+        }
+    }
 }
 
 /// The value of a `KeyValue` if it has this key.
 #[inline(always)]
-fn entry_with<'a>(entry: &'a [u8], key: &[u8]) -> Option<Found<'a>> {
-    if let Some((name, value)) = plain_attribute(entry) {
-        return (name == key).then(|| Found::new(value));
+fn entry_with<'a>(entry: &'a [u8], key: &[u8]) -> Option<Parts<'a>> {
+    match plain_attribute(entry) {
+        Some((name, value)) => (name == key).then(|| Parts::new(value)),
+        None => unusual_entry_with(entry, key),
     }
+}
+
+/// The same for an entry of any form.
+#[inline(never)]
+fn unusual_entry_with<'a>(entry: &'a [u8], key: &[u8]) -> Option<Parts<'a>> {
     if Attribute::read(entry).key != key {
         return None;
     }
-    Some(Found::of(entry, 2).unwrap_or(Found::new(&[])))
+    Some(Parts::of(entry, 2).unwrap_or(Parts::new(&[])))
 }
 
 /// The last text with a field number.

@@ -1,9 +1,9 @@
 //! Fields that hold several numbers, as arrays.
 
-use super::super::values::{Value, messages};
+use super::super::values::messages;
 use super::super::wire::{Content, Fields, push_delimited, push_varint, varint};
 use super::scalars::wholes;
-use super::{Datum, Step};
+use super::{Datum, Found, Step};
 
 /// What is in the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub enum List {
 }
 
 /// All of it as an array, or what is at a path in it.
-pub fn read<'a>(list: List, message: &'a [u8], within: u32, number: u32, path: &[Step]) -> Option<Datum<'a>> {
+pub fn read<'a>(list: List, message: &'a [u8], within: u32, number: u32, path: &[Step]) -> Option<Found<'a>> {
     let mut numbers = vec![];
     if within == 0 {
         collect(list, message, number, &mut numbers);
@@ -28,22 +28,20 @@ pub fn read<'a>(list: List, message: &'a [u8], within: u32, number: u32, path: &
         for number in numbers {
             push_delimited(&mut values, 1, &number.value());
         }
-        return Some(Datum::Value(Value::Array(values.into())));
+        return Some(Found::Array(values.into()));
     };
     let Step::Index(index) = step else { return None };
-    match (numbers.into_iter().nth(*index)?, inside) {
-        (Element::Whole(number), []) => Some(Datum::Whole(number.into())),
-        (Element::Double(bits), []) => Some(Datum::Value(Value::Double(f64::from_bits(bits)))),
-        (Element::Quantile(quantile, value), []) => {
-            Some(Datum::Value(Value::Map(quantile_map(quantile, value).into())))
-        }
+    Some(Found::Datum(match (numbers.into_iter().nth(*index)?, inside) {
+        (Element::Whole(number), []) => Datum::Whole(number.into()),
+        (Element::Double(bits), []) => Datum::Double(f64::from_bits(bits)),
+        (Element::Quantile(quantile, value), []) => return Some(Found::Map(quantile_map(quantile, value).into())),
         (Element::Quantile(quantile, value), [Step::Key(key)]) => match key.as_ref() {
-            b"quantile" => Some(Datum::Value(Value::Double(f64::from_bits(quantile)))),
-            b"value" => Some(Datum::Value(Value::Double(f64::from_bits(value)))),
-            _ => None,
+            b"quantile" => Datum::Double(f64::from_bits(quantile)),
+            b"value" => Datum::Double(f64::from_bits(value)),
+            _ => return None,
         },
-        _ => None,
-    }
+        _ => return None,
+    }))
 }
 
 enum Element {

@@ -1,9 +1,10 @@
 //! Fields of fixed types.
 
-use super::super::values::Value;
 use super::super::wire::{Content, Field, Fields};
 use super::lists::{self, List};
-use super::{Datum, Step};
+use super::trail::{self, Trail};
+use super::walk::Walk;
+use super::{Datum, Found, Step, Unusual};
 
 /// The type of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,32 +39,68 @@ impl At {
         matches!(self.scalar, Scalar::List(_))
     }
 
+    /// Whether it is one field, or in one.
+    pub fn is_single(&self) -> bool {
+        self.rival == 0 && !self.is_list()
+    }
+
+    /// What a message has there, where the last one was much like it; an error for what has to be read as a whole.
+    #[inline(always)]
+    pub fn read_along<'a>(&self, message: &'a [u8], trail: &mut Trail) -> Result<Option<Datum<'a>>, Unusual> {
+        let hits = trail.field(message, self.outer());
+        if hits.count > 1 {
+            return Err(Unusual);
+        }
+        let mut found = None;
+        if hits.count == 1
+            && let Some(field) = trail::read(message, hits.at)
+        {
+            match field.content {
+                _ if self.within == 0 => self.take(&field, &mut found),
+                Content::Length(inner) => Fields::new(inner).for_each(|field| self.take(&field, &mut found)),
+                _ => {}
+            }
+        }
+        Ok(self.or_default(found))
+    }
+
+    /// The number of the field in the message.
+    fn outer(&self) -> u32 {
+        if self.within == 0 { self.number } else { self.within }
+    }
+
     /// What a message has there.
     #[inline(always)]
-    pub fn read<'a>(&self, message: &'a [u8], path: &[Step]) -> Option<Datum<'a>> {
+    pub fn read<'a>(&self, message: &'a [u8], path: &[Step]) -> Option<Found<'a>> {
         if let Scalar::List(list) = self.scalar {
             return lists::read(list, message, self.within, self.number, path);
         }
         let mut found = None;
-        for field in Fields::new(message) {
-            if self.within == 0 {
-                self.take(&field, &mut found);
-            } else if let (number, Content::Length(inner)) = (field.number, field.content)
-                && number == self.within
-            {
+        if self.rival != 0 {
+            Fields::new(message).for_each(|field| self.take(&field, &mut found));
+        } else if self.within == 0 {
+            Walk::new(message, self.number).for_each(|field| self.take(&field, &mut found));
+        } else {
+            let mut inside = Walk::new(message, self.within);
+            while let Some(inner) = inside.next_delimited() {
                 Fields::new(inner).for_each(|field| self.take(&field, &mut found));
             }
         }
-        match found {
-            None if self.is_optional => None,
-            Some(found) => Some(found),
-            None => Some(match self.scalar {
-                Scalar::Text => Datum::Value(Value::Text(&[])),
-                Scalar::Id => Datum::Id(&[]),
-                Scalar::Double => Datum::Value(Value::Double(0.0)),
-                _ => Datum::Whole(0),
-            }),
+        self.or_default(found).map(Found::Datum)
+    }
+
+    /// What is not set has protobuf's value of its type, unless it can be absent.
+    #[inline(always)]
+    fn or_default<'a>(&self, found: Option<Datum<'a>>) -> Option<Datum<'a>> {
+        if found.is_some() || self.is_optional {
+            return found;
         }
+        Some(match self.scalar {
+            Scalar::Text => Datum::Text(&[]),
+            Scalar::Id => Datum::Id(&[]),
+            Scalar::Double => Datum::Double(0.0),
+            _ => Datum::Whole(0),
+        })
     }
 
     /// Of a field that comes more than once the last counts.
@@ -77,7 +114,7 @@ impl At {
             return;
         }
         let datum = match (self.scalar, field.content) {
-            (Scalar::Text, Content::Length(text)) => Datum::Value(Value::Text(text)),
+            (Scalar::Text, Content::Length(text)) => Datum::Text(text),
             (Scalar::Id, Content::Length(bytes)) => Datum::Id(bytes),
             (Scalar::Int32, Content::Varint(number)) => Datum::Whole((number as i32).into()),
             (Scalar::Uint32, Content::Varint(number)) => Datum::Whole((number as u32).into()),
@@ -85,7 +122,7 @@ impl At {
             (Scalar::Fixed32, Content::Fixed32(number)) => Datum::Whole(number.into()),
             (Scalar::Fixed64, Content::Fixed64(number)) => Datum::Whole(number.into()),
             (Scalar::Sfixed64, Content::Fixed64(number)) => Datum::Whole((number as i64).into()),
-            (Scalar::Double, Content::Fixed64(bits)) => Datum::Value(Value::Double(f64::from_bits(bits))),
+            (Scalar::Double, Content::Fixed64(bits)) => Datum::Double(f64::from_bits(bits)),
             // Of another wire type it is a field that is not known.
             _ => return,
         };

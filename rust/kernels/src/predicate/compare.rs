@@ -1,4 +1,4 @@
-//! Values compared: exactly, and only where they are of one type.
+//! What values are compared with.
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -7,7 +7,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::super::fields::Datum;
-use super::super::values::{Attribute, Value, messages, write_hex};
+use super::super::values::write_hex;
 
 /// A comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl Comparison {
     }
 
     #[inline(always)]
-    pub fn holds(self, left: Operand, right: Operand) -> bool {
+    pub fn holds(self, left: Datum, right: Datum) -> bool {
         match self {
             Self::Equal => left.equals(&right),
             Self::Unequal => !left.equals(&right),
@@ -59,55 +59,11 @@ pub enum Literal {
     Bytes(Box<[u8]>),
 }
 
-/// One side of a comparison.
-#[derive(Clone, Copy, Debug)]
-pub enum Operand<'v> {
-    Nothing,
-    Bool(bool),
-    Whole(i128),
-    Double(f64),
-    Text(&'v [u8]),
-    /// The text of its hexadecimal digits.
-    Id(&'v [u8]),
-    Bytes(&'v [u8]),
-    Array(&'v [u8]),
-    Map(&'v [u8]),
-}
-
-impl<'v> From<Option<&'v Datum<'_>>> for Operand<'v> {
-    #[inline(always)]
-    fn from(datum: Option<&'v Datum<'_>>) -> Self {
-        match datum {
-            None => Self::Nothing,
-            Some(Datum::Whole(number)) => Self::Whole(*number),
-            Some(Datum::Id(bytes)) => Self::Id(bytes),
-            Some(Datum::Printed(text)) => Self::Text(text),
-            Some(Datum::Value(value)) => value.into(),
-        }
-    }
-}
-
-impl<'v> From<&'v Value<'_>> for Operand<'v> {
-    #[inline(always)]
-    fn from(value: &'v Value<'_>) -> Self {
-        match value {
-            Value::Empty => Self::Nothing,
-            Value::Text(text) => Self::Text(text),
-            Value::Bool(value) => Self::Bool(*value),
-            Value::Int(number) => Self::Whole((*number).into()),
-            Value::Double(number) => Self::Double(*number),
-            Value::Bytes(bytes) => Self::Bytes(bytes),
-            Value::Array(values) => Self::Array(values),
-            Value::Map(entries) => Self::Map(entries),
-        }
-    }
-}
-
-impl<'v> From<&'v Literal> for Operand<'v> {
+impl<'v> From<&'v Literal> for Datum<'v> {
     #[inline(always)]
     fn from(literal: &'v Literal) -> Self {
         match literal {
-            Literal::Nothing => Self::Nothing,
+            Literal::Nothing => Self::Empty,
             Literal::Bool(value) => Self::Bool(*value),
             Literal::Whole(number) => Self::Whole(*number),
             Literal::Double(number) => Self::Double(*number),
@@ -115,74 +71,6 @@ impl<'v> From<&'v Literal> for Operand<'v> {
             Literal::Bytes(bytes) => Self::Bytes(bytes),
         }
     }
-}
-
-impl Operand<'_> {
-    #[inline(always)]
-    pub fn equals(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Text(a), Self::Text(b)) => a == b,
-            (Self::Whole(a), Self::Whole(b)) => a == b,
-            (Self::Nothing, Self::Nothing) => true,
-            (Self::Array(a), Self::Array(b)) => {
-                let (mut a, mut b) = (messages(a, 1).map(Value::read), messages(b, 1).map(Value::read));
-                loop {
-                    match (a.next(), b.next()) {
-                        (None, None) => return true,
-                        (Some(a), Some(b)) if Operand::from(&a).equals(&(&b).into()) => {}
-                        _ => return false,
-                    }
-                }
-            }
-            (Self::Map(a), Self::Map(b)) => {
-                let (a, b) = (by_key(a), by_key(b));
-                let are_equal = |(a, b): (&Attribute, &Attribute)| {
-                    a.key == b.key && Operand::from(&a.value).equals(&(&b.value).into())
-                };
-                a.len() == b.len() && a.iter().zip(&b).all(are_equal)
-            }
-            _ => self.order(other) == Some(Ordering::Equal),
-        }
-    }
-
-    /// None where there is no order between the two.
-    #[inline(always)]
-    pub fn order(&self, other: &Self) -> Option<Ordering> {
-        Some(match (self, other) {
-            (Self::Text(a), Self::Text(b)) | (Self::Bytes(a), Self::Bytes(b)) | (Self::Id(a), Self::Id(b)) => a.cmp(b),
-            (Self::Whole(a), Self::Whole(b)) => a.cmp(b),
-            (Self::Double(a), Self::Double(b)) => return a.partial_cmp(b),
-            (Self::Whole(a), Self::Double(b)) => return order_exactly(*a, *b),
-            (Self::Double(a), Self::Whole(b)) => return Some(order_exactly(*b, *a)?.reverse()),
-            (Self::Bool(a), Self::Bool(b)) => a.cmp(b),
-            (Self::Id(a), Self::Text(b)) => digits(a).cmp(b.iter().copied()),
-            (Self::Text(a), Self::Id(b)) => a.iter().copied().cmp(digits(b)),
-            _ => return None,
-        })
-    }
-}
-
-/// The entries of a map in an order that does not depend on theirs, but for those with the same key.
-fn by_key(entries: &[u8]) -> Vec<Attribute<'_>> {
-    let mut entries: Vec<_> = messages(entries, 1).map(Attribute::read).collect();
-    entries.sort_by_key(|entry| entry.key);
-    entries
-}
-
-/// The hexadecimal digits of an id.
-fn digits(id: &[u8]) -> impl Iterator<Item = u8> {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    id.iter().flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]])
-}
-
-/// A whole number and a double, without making a double of the one.
-fn order_exactly(whole: i128, double: f64) -> Option<Ordering> {
-    if double.is_nan() {
-        return None;
-    }
-    // Saturates, which lies beyond all whole numbers that there are.
-    let truncated = double as i128;
-    Some(whole.cmp(&truncated).then_with(|| 0.0.partial_cmp(&(double - double.trunc())).unwrap_or(Ordering::Equal)))
 }
 
 /// Literals among which a value is looked for.
@@ -222,23 +110,23 @@ impl Set {
 
     /// Whether a value equals one of the literals.
     #[inline]
-    pub fn contains(&self, value: &Operand) -> bool {
+    pub fn contains(&self, value: Datum) -> bool {
         match value {
-            Operand::Text(text) => self.texts.contains(*text),
-            Operand::Id(id) => {
+            Datum::Text(text) => self.texts.contains(text),
+            Datum::Id(id) => {
                 let mut text = Vec::with_capacity(32);
                 write_hex(id, &mut text);
                 self.texts.contains(text.as_slice())
             }
-            Operand::Nothing => self.has_nothing,
-            Operand::Bool(value) => self.bools[usize::from(*value)],
-            Operand::Whole(number) => self.wholes.contains(number),
-            Operand::Double(number) => match as_whole(*number) {
+            Datum::Empty => self.has_nothing,
+            Datum::Bool(value) => self.bools[usize::from(value)],
+            Datum::Whole(number) => self.wholes.contains(&number),
+            Datum::Double(number) => match as_whole(number) {
                 Some(number) => self.wholes.contains(&number),
                 None => self.doubles.contains(&number.to_bits()),
             },
-            Operand::Bytes(bytes) => self.bytes.contains(*bytes),
-            Operand::Array(_) | Operand::Map(_) => false,
+            Datum::Bytes(bytes) => self.bytes.contains(bytes),
+            Datum::Array(_) | Datum::Map(_) => false,
         }
     }
 }

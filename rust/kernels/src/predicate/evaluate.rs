@@ -1,10 +1,8 @@
 //! The answers of a predicate for the items of a payload.
 
-use super::super::fields::{Datum, Level};
+use super::super::fields::{Datum, Found, Level, Trail, Unusual};
 use super::super::pattern::Matcher;
-use super::super::values::Value;
 use super::super::view::{Item, View};
-use super::compare::Operand;
 use super::{Node, Place, Predicate, Type};
 
 const LEVELS: usize = Level::Exemplar as usize + 1;
@@ -12,6 +10,9 @@ const LEVELS: usize = Level::Exemplar as usize + 1;
 impl Predicate {
     /// One byte for every item in order: 1 where the condition holds, else 0.
     pub fn mask(&self, view: &View) -> Vec<u8> {
+        if let Node::Constant(value) = self.root {
+            return vec![value.into(); view.items.len()];
+        }
         let mut mask = Vec::with_capacity(view.items.len());
         let mut evaluation = Evaluation::new(self);
         view.visit(|item| {
@@ -37,7 +38,8 @@ struct Evaluation<'p, 'a> {
     elements: [&'a [u8]; LEVELS],
     /// Counts up where another message of the level, or of one above it, is looked at.
     states: [u64; LEVELS],
-    data: Vec<Kept<Option<Datum<'a>>>>,
+    data: Vec<Kept<Option<Found<'a>>>>,
+    trails: Vec<Trail>,
     answers: Vec<Kept<bool>>,
     matchers: Vec<Matcher<'p>>,
     text: Vec<u8>,
@@ -51,6 +53,7 @@ impl<'p, 'a> Evaluation<'p, 'a> {
             elements: [&[]; LEVELS],
             states: [0; LEVELS],
             data: vec![Kept { at: 0, found: None }; predicate.sources.len()],
+            trails: vec![Trail::default(); predicate.sources.len()],
             answers: vec![Kept { at: 0, found: false }; predicate.cells],
             matchers: predicate.patterns.iter().map(|pattern| pattern.matcher()).collect(),
             text: vec![],
@@ -60,34 +63,40 @@ impl<'p, 'a> Evaluation<'p, 'a> {
     /// Look at another item; what it belongs to is told apart by where it stands.
     #[inline(always)]
     fn enter(&mut self, item: &Item<'a>) {
+        let before = &self.item;
         let is_first = self.states[Level::Item as usize] == 0;
-        let before = std::mem::replace(&mut self.item, *item);
         let resource = is_first
             || !is_same(before.resource, item.resource)
             || !is_same(before.resource_schema_url, item.resource_schema_url);
         let scope =
             resource || !is_same(before.scope, item.scope) || !is_same(before.scope_schema_url, item.scope_schema_url);
         let metric = scope || !is_same(before.metric, item.metric);
-        self.states[Level::Resource as usize] += u64::from(resource);
-        self.states[Level::Scope as usize] += u64::from(scope);
-        self.states[Level::Metric as usize] += u64::from(metric);
+        if metric {
+            self.states[Level::Resource as usize] += u64::from(resource);
+            self.states[Level::Scope as usize] += u64::from(scope);
+            self.states[Level::Metric as usize] += 1;
+            self.item = *item;
+        }
         self.states[Level::Item as usize] += 1;
+        self.item.message = item.message;
     }
 
     fn holds(&mut self, node: &'p Node) -> bool {
         match node {
             Node::Constant(value) => *value,
             Node::Literal(slot, comparison, literal) => {
-                self.with(*slot, |_, found| comparison.holds(found.into(), literal.into()))
+                self.with(*slot, |_, found| comparison.holds(found.unwrap_or(Datum::Empty), literal.into()))
             }
             Node::Sources(left, comparison, right) => self.with(*left, |evaluation, left| {
-                evaluation.with(*right, |_, right| comparison.holds(left.into(), right.into()))
+                evaluation.with(*right, |_, right| {
+                    comparison.holds(left.unwrap_or(Datum::Empty), right.unwrap_or(Datum::Empty))
+                })
             }),
             Node::Matches(slot, pattern) => self.with(*slot, |evaluation, found| {
                 let matcher = &mut evaluation.matchers[*pattern];
                 text(found, &mut evaluation.text).is_some_and(|text| matcher.is_match(text))
             }),
-            Node::OneOf(slot, set) => self.with(*slot, |_, found| set.contains(&found.into())),
+            Node::OneOf(slot, set) => self.with(*slot, |_, found| set.contains(found.unwrap_or(Datum::Empty))),
             Node::Exists(slot) => self.with(*slot, |_, found| found.is_some()),
             Node::IsType(slot, types) => {
                 self.with(*slot, |_, found| found.is_some_and(|datum| types.contains(&type_of(datum))))
@@ -127,13 +136,18 @@ impl<'p, 'a> Evaluation<'p, 'a> {
 
     /// Do something with what is found in a source.
     #[inline(always)]
-    fn with<R>(&mut self, slot: usize, work: impl FnOnce(&mut Self, Option<&Datum<'a>>) -> R) -> R {
+    fn with<R>(&mut self, slot: usize, work: impl FnOnce(&mut Self, Option<Datum>) -> R) -> R {
         let predicate = self.predicate;
         let known = &predicate.sources[slot];
         let (source, level) = (&known.source, known.source.level as usize);
         if known.uses == 1 {
-            let found = source.read(&self.item, self.elements[level]);
-            return work(self, found.as_ref());
+            return match source.read_along(&self.item, &mut self.trails[slot]) {
+                Ok(found) => work(self, found),
+                Err(Unusual) => {
+                    let found = source.read(&self.item, self.elements[level]);
+                    work(self, found.as_ref().map(Found::datum))
+                }
+            };
         }
         let at = self.states[level];
         // Taken out while it is used, for the same source may stand on both sides; then it is read again.
@@ -141,7 +155,7 @@ impl<'p, 'a> Evaluation<'p, 'a> {
         if kept.at != at {
             kept = Kept { at, found: source.read(&self.item, self.elements[level]) };
         }
-        let result = work(self, kept.found.as_ref());
+        let result = work(self, kept.found.as_ref().map(Found::datum));
         self.data[slot] = kept;
         result
     }
@@ -153,11 +167,10 @@ fn is_same(a: &[u8], b: &[u8]) -> bool {
 
 /// The text of what was found, None where there is nothing.
 #[inline(always)]
-fn text<'v>(found: Option<&'v Datum<'_>>, room: &'v mut Vec<u8>) -> Option<&'v [u8]> {
+fn text<'v>(found: Option<Datum<'v>>, room: &'v mut Vec<u8>) -> Option<&'v [u8]> {
     match found? {
-        Datum::Value(Value::Empty) => None,
-        Datum::Value(Value::Text(text) | Value::Bytes(text)) => Some(text),
-        Datum::Printed(text) => Some(text),
+        Datum::Empty => None,
+        Datum::Text(text) | Datum::Bytes(text) => Some(text),
         datum => {
             room.clear();
             datum.write_text(room);
@@ -166,15 +179,15 @@ fn text<'v>(found: Option<&'v Datum<'_>>, room: &'v mut Vec<u8>) -> Option<&'v [
     }
 }
 
-fn type_of(datum: &Datum) -> Type {
-    match Some(datum).into() {
-        Operand::Nothing => Type::Empty,
-        Operand::Bool(_) => Type::Bool,
-        Operand::Whole(_) => Type::Int,
-        Operand::Double(_) => Type::Double,
-        Operand::Text(_) | Operand::Id(_) => Type::Text,
-        Operand::Bytes(_) => Type::Bytes,
-        Operand::Array(_) => Type::Array,
-        Operand::Map(_) => Type::Map,
+fn type_of(datum: Datum) -> Type {
+    match datum {
+        Datum::Empty => Type::Empty,
+        Datum::Bool(_) => Type::Bool,
+        Datum::Whole(_) => Type::Int,
+        Datum::Double(_) => Type::Double,
+        Datum::Text(_) | Datum::Id(_) => Type::Text,
+        Datum::Bytes(_) => Type::Bytes,
+        Datum::Array(_) => Type::Array,
+        Datum::Map(_) => Type::Map,
     }
 }
