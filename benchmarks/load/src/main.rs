@@ -1,0 +1,50 @@
+//! `airis-load send` sends OTLP as fast as one core can, or at a rate; `airis-load sink` takes it and counts;
+//! `airis-load body` writes one request to standard output, `airis-load control` says what the machine can do.
+
+mod answer;
+mod arguments;
+mod bodies;
+mod control;
+mod drive;
+mod http1;
+mod http2;
+mod latency;
+mod outgoing;
+mod report;
+mod sink;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use arguments::Arguments;
+
+type Fault = Box<dyn std::error::Error>;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let command = arguments.next().unwrap_or_default();
+    let done = Arguments::new(arguments).and_then(|arguments| match command.as_str() {
+        "send" => drive::send(arguments),
+        "sink" => sink::serve(arguments),
+        "control" => control::measure(arguments),
+        "body" => body(arguments),
+        _ => Err("use: airis-load send|sink|body|control --name value ...".into()),
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            eprintln!("airis-load: {fault}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// One request, for whoever wants to look at it.
+fn body(mut arguments: Arguments) -> Result<(), Fault> {
+    let (kind, items) = (bodies::kind(&mut arguments)?, arguments.number("items", 512)?);
+    let (seed, now) = (arguments.number("seed", 1)?, bodies::now());
+    arguments.end()?;
+    let payload = airis_payloads::payload(kind, items as usize, seed, now);
+    std::io::stdout().write_all(&payload.bytes)?;
+    Ok(())
+}
