@@ -53,7 +53,7 @@ check: install ## Lint, types, Rust lints, generated docs
 bench: install ## Measure CPU-seconds per million items (see docs/performance.md)
 	@test -d .venv/rotel || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
 		--target .venv/rotel rotel || echo "rotel cannot be installed: measuring without a peer"
-	@$(BIN)/python benchmarks/run.py $(ARGS)
+	@$(BIN)/python benchmarks $(ARGS)
 
 docs: install ## Write the pages that are made from the code
 	@$(BIN)/airis docs --write

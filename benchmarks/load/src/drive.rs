@@ -366,7 +366,7 @@ fn service(signal: &str) -> &'static str {
 }
 
 /// CPU time of this thread, which is the only one; None where the system does not tell.
-fn own_cpu() -> Option<Duration> {
+pub fn own_cpu() -> Option<Duration> {
     let text = std::fs::read_to_string("/proc/self/schedstat").ok()?;
     Some(Duration::from_nanos(text.split_whitespace().next()?.parse().ok()?))
 }

@@ -1,5 +1,5 @@
 //! `airis-load send` sends OTLP as fast as one core can, or at a rate; `airis-load sink` takes it and counts;
-//! `airis-load body` writes one request to standard output, `airis-load control` says what the machine can do.
+//! `airis-load body` writes requests to standard output, `airis-load control` says what the machine can do.
 
 mod answer;
 mod arguments;
@@ -39,12 +39,14 @@ fn main() -> ExitCode {
     }
 }
 
-/// One request, for whoever wants to look at it.
+/// Some requests joined into one, for whoever wants to look at them.
 fn body(mut arguments: Arguments) -> Result<(), Fault> {
     let (kind, items) = (bodies::kind(&mut arguments)?, arguments.number("items", 512)?);
-    let (seed, now) = (arguments.number("seed", 1)?, bodies::now());
+    let (seed, requests, now) = (arguments.number("seed", 1)?, arguments.number("requests", 1)?, bodies::now());
     arguments.end()?;
-    let payload = airis_payloads::payload(kind, items as usize, seed, now);
-    std::io::stdout().write_all(&payload.bytes)?;
+    let mut output = std::io::stdout().lock();
+    for seed in seed..seed + requests {
+        output.write_all(&airis_payloads::payload(kind, items as usize, seed, now).bytes)?;
+    }
     Ok(())
 }
