@@ -84,22 +84,7 @@ struct Driver {
 ///
 /// With `--hold 1` it says `{"warm": …}` after the warm-up and waits for a line on standard input.
 pub fn send(mut arguments: Arguments) -> Result<(), Fault> {
-    let grpc = match arguments.text("protocol", "grpc").as_str() {
-        "grpc" => true,
-        "http" => false,
-        name => return Err(format!("--protocol {name} is neither grpc nor http").into()),
-    };
-    let wanted = Wanted::of(&mut arguments, grpc)?;
-    let rate = arguments.fraction("rate", 0.0)?;
-    let plan = Plan {
-        address: arguments.needed("to")?.parse()?,
-        grpc,
-        signal: wanted.kind.signal(),
-        compression: wanted.compression.clone(),
-        connections: arguments.number("connections", 8)?.max(1) as usize,
-        streams: arguments.number("streams", 8)?.max(1) as usize,
-        rate: (rate > 0.0).then_some(rate),
-    };
+    let (plan, wanted) = plan(&mut arguments)?;
     let (warmup, length) = (arguments.seconds("warmup", 1.0)?, arguments.seconds("seconds", 3.0)?);
     let longest_drain = arguments.seconds("drain", 30.0)?;
     let is_held = arguments.number("hold", 0)? != 0;
@@ -123,6 +108,26 @@ pub fn send(mut arguments: Arguments) -> Result<(), Fault> {
         driver.report.json(bodies.items)
     );
     Ok(())
+}
+
+fn plan(arguments: &mut Arguments) -> Result<(Plan, Wanted), Fault> {
+    let grpc = match arguments.text("protocol", "grpc").as_str() {
+        "grpc" => true,
+        "http" => false,
+        name => return Err(format!("--protocol {name} is neither grpc nor http").into()),
+    };
+    let wanted = Wanted::of(arguments, grpc)?;
+    let rate = arguments.fraction("rate", 0.0)?;
+    let plan = Plan {
+        address: arguments.needed("to")?.parse()?,
+        grpc,
+        signal: wanted.kind.signal(),
+        compression: wanted.compression.clone(),
+        connections: arguments.number("connections", 8)?.max(1) as usize,
+        streams: arguments.number("streams", 8)?.max(1) as usize,
+        rate: (rate > 0.0).then_some(rate),
+    };
+    Ok((plan, wanted))
 }
 
 impl Driver {
@@ -369,4 +374,81 @@ fn service(signal: &str) -> &'static str {
 pub fn own_cpu() -> Option<Duration> {
     let text = std::fs::read_to_string("/proc/self/schedstat").ok()?;
     Some(Duration::from_nanos(text.split_whitespace().next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sink;
+    use super::*;
+
+    const LENGTH: Duration = Duration::from_millis(50);
+    const DRAIN: Duration = Duration::from_secs(60);
+
+    fn driver(address: SocketAddr, options: &str) -> Driver {
+        let options = format!("--to {address} {options}");
+        let mut arguments = Arguments::new(options.split_whitespace().map(str::to_owned)).unwrap();
+        let (plan, wanted) = plan(&mut arguments).unwrap();
+        arguments.end().unwrap();
+        Driver::connect(plan, Bodies::make(&wanted).unwrap()).unwrap()
+    }
+
+    /// A number that the sink counts.
+    fn counted(address: SocketAddr, name: &str) -> u64 {
+        let mut socket = std::net::TcpStream::connect(address).unwrap();
+        socket.write_all(b"GET /stats HTTP/1.1\r\nhost: sink\r\nconnection: close\r\n\r\n").unwrap();
+        let mut text = String::new();
+        socket.read_to_string(&mut text).unwrap();
+        let found = text.split_once(&format!("\"{name}\": ")).unwrap().1;
+        found.split_once([',', '}']).unwrap().0.parse().unwrap()
+    }
+
+    #[test]
+    fn what_is_accepted_has_arrived_and_what_is_refused_is_told() {
+        for options in [
+            "--protocol grpc --items 300",
+            "--protocol grpc --items 4096 --kind histograms",
+            "--protocol grpc --items 1 --ids unique --rate 500",
+            "--protocol grpc --items 64 --kind logs --compression gzip --variants 3",
+            "--protocol http --items 300",
+            "--protocol http --items 64 --kind numbers --compression zstd",
+            "--protocol http --items 1 --ids unique --rate 500",
+        ] {
+            let address = sink::for_test(0.25);
+            let mut driver = driver(address, options);
+            driver.run(LENGTH, DRAIN).unwrap();
+            let report = &driver.report;
+            let (accepted, refused) = (counted(address, "items"), counted(address, "refused"));
+            assert_eq!(report.accepted_items(), accepted, "{options}");
+            assert_eq!(report.refused_requests(), refused, "{options}");
+            // At a rate, a slow machine may begin fewer than four.
+            assert!(refused > 0 || options.contains("--rate"), "{options}");
+            assert_eq!(report.accepted_items() / driver.bodies.items as u64 + refused, report.requests, "{options}");
+            assert_eq!((report.unanswered, counted(address, "unreadable")), (0, 0), "{options}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_leaves_is_told_and_another_connection_made() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut first, _) = listener.accept().unwrap();
+            let _ = first.read(&mut [0; 1000]).unwrap();
+            drop(first);
+            let (mut second, _) = listener.accept().unwrap();
+            let _ = second.read(&mut [0; 1000]).unwrap();
+            second.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+            // Whatever comes now is not answered.
+            while second.read(&mut [0; 1000]).is_ok_and(|size| size > 0) {}
+        });
+        let mut driver = driver(address, "--protocol http --items 1 --connections 1");
+        driver.fill(0).unwrap();
+        while driver.report.refused_requests() + driver.report.accepted_items() < 2 {
+            driver.wait(LENGTH, true).unwrap();
+        }
+        let report = driver.report.json(1);
+        assert!(report.contains("\"accepted\": 1, \"connection lost\": 1"), "{report}");
+        drop(driver);
+        server.join().unwrap();
+    }
 }

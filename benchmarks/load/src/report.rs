@@ -60,6 +60,16 @@ impl Report {
         }
     }
 
+    #[cfg(test)]
+    pub fn accepted_items(&self) -> u64 {
+        self.accepted_items
+    }
+
+    #[cfg(test)]
+    pub fn refused_requests(&self) -> u64 {
+        self.answers.iter().filter(|(name, _)| *name != "accepted").map(|(_, count)| count).sum()
+    }
+
     pub fn json(&self, items: usize) -> String {
         let mut json = format!(
             "{{\"requests\": {}, \"items\": {}, \"accepted_items\": {}, \"rejected_items\": {}, \"unsent\": {}, \

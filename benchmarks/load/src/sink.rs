@@ -65,12 +65,19 @@ pub fn serve(mut arguments: Arguments) -> Result<(), Fault> {
     let listen: SocketAddr = arguments.text("listen", "127.0.0.1:0").parse()?;
     let options = Options { delay: arguments.seconds("delay", 0.0)?, refuse: arguments.fraction("refuse", 0.0)? };
     arguments.end()?;
+    let listener = std::net::TcpListener::bind(listen)?;
+    println!("{{\"listening\": \"{}\"}}", listener.local_addr()?);
+    std::io::stdout().flush()?;
+    take(listener, options)
+}
+
+/// Take connections for ever.
+fn take(listener: std::net::TcpListener, options: Options) -> Result<(), Fault> {
     let sink = Rc::new(Sink { options, counts: RefCell::default(), owed_refusals: RefCell::default() });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     tokio::task::LocalSet::new().block_on(&runtime, async {
-        let listener = TcpListener::bind(listen).await?;
-        println!("{{\"listening\": \"{}\"}}", listener.local_addr()?);
-        std::io::stdout().flush()?;
+        listener.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(listener)?;
         loop {
             let (stream, _) = listener.accept().await?;
             stream.set_nodelay(true)?;
@@ -137,7 +144,7 @@ impl Sink {
             count.refused += 1;
             return Verdict::Refused;
         }
-        let items = message(body, encoding, is_grpc).and_then(|plain| Some(count_items(signal, &plain).ok()?));
+        let items = message(body, encoding, is_grpc).and_then(|plain| count_items(signal, &plain).ok());
         let Some(items) = items else {
             count.unreadable += 1;
             return Verdict::Unreadable;
@@ -256,6 +263,15 @@ impl Body for Answer {
             None => SizeHint::with_exact(self.data.as_ref().map_or(0, Bytes::len) as u64),
         }
     }
+}
+
+/// A sink in a thread that ends with the process, for tests.
+#[cfg(test)]
+pub fn for_test(refuse: f64) -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || take(listener, Options { delay: Duration::ZERO, refuse }).unwrap());
+    address
 }
 
 #[cfg(test)]
