@@ -46,14 +46,18 @@ def measure_all(arguments: argparse.Namespace, scenarios: dict[str, Scenario]) -
     if not has_peer:
         print("rotel is not there: measuring without a peer")
     os.sched_setaffinity(0, {LOAD_CPU})
-    found = Results(results.conditions(arguments.pairs, arguments.seconds), [controls.measure()])
+    found = Results(results.conditions(arguments.pairs, arguments.seconds))
+    if arguments.into:
+        found = results.read(arguments.into).again(found.made)
+        arguments.json = arguments.into
+    found.controls.append(controls.measure())
     cases = chosen(scenarios, arguments.only)
     for number, (key, scenario, case) in enumerate(cases, 1):
-        if scenario.not_yet:
+        if case.not_yet:
             continue
         started = time.monotonic()
         print(f"[{number}/{len(cases)}] {scenario.title}: {case.name}", flush=True)
-        measured = found.cases.setdefault(key, {}).setdefault(case.name, Measured())
+        measured = found.cases.setdefault(key, {})[case.name] = Measured()
         measure(scenario, case, measured, arguments.pairs, arguments.seconds, peer=has_peer)
         if measured.airis:
             head, rows = tables.table(key, scenario.model_copy(update={"cases": [case]}), found)
@@ -97,6 +101,7 @@ def main() -> None:
     options.add_argument("--list", action="store_true", help="name the cases and end")
     default = results.FOLDER / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.json"
     options.add_argument("--json", type=Path, default=default, help="where the result goes, or comes from for --docs")
+    options.add_argument("--into", type=Path, help="a result to measure some cases of again")
     options.add_argument("--docs", action="store_true", help="write the tables of docs/performance.md from a result")
     options.add_argument("--check", action="store_true", help="with --docs: only see whether they agree")
     options.add_argument("--show", type=Path, help="print the tables of a result, and end")

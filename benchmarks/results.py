@@ -65,13 +65,18 @@ class Results:
 
     made: dict[str, Any]
     controls: list[dict[str, float]] = field(default_factory=list)
-    """Before and after."""
+    """Each time before and after."""
     cases: dict[str, dict[str, Measured]] = field(default_factory=dict)
     """By scenario and case."""
 
     def of(self, scenario: str, case: Case) -> Measured:
         """The runs of a case, none where it was not measured."""
         return self.cases.get(scenario, {}).get(case.name, Measured())
+
+    def again(self, made: dict[str, Any]) -> "Results":
+        """These results, of which some cases are measured again under such conditions."""
+        both = {name: value if value == made[name] else f"{value}, {made[name]}" for name, value in self.made.items()}
+        return Results(both, self.controls, self.cases)
 
     def write(self, path: Path) -> None:
         """As JSON."""

@@ -44,6 +44,7 @@ class Case(_Part):
     goal: Goal = Goal()
     env: dict[str, str] = Field({}, description="Variables for the configurations, beside those of the ports.")
     rotel: bool = Field(True, description="Whether the peer can do it.")
+    not_yet: str = Field("", description="Why airis cannot do it today.")
 
 
 class Scenario(_Part):
@@ -60,13 +61,12 @@ class Scenario(_Part):
     )
     airis: str = Field("", description="A whole configuration.")
     rotel: list[str] | None = Field(None, description="Options of `rotel start`; None where it has no such path.")
-    not_yet: str = Field("", description="Why it cannot be measured today.")
     cases: list[Case]
 
     @model_validator(mode="after")
     def _can_run(self) -> Self:
-        if not self.airis and not self.not_yet:
-            raise ValueError("needs a configuration of airis, or not_yet")
+        if not self.airis and not all(case.not_yet for case in self.cases):
+            raise ValueError("needs a configuration of airis, or cases that cannot be measured yet")
         names = [case.name for case in self.cases]
         if len(names) != len(set(names)):
             raise ValueError("two cases have one name")

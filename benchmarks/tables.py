@@ -56,15 +56,19 @@ def refusals(runs: Iterable[Run]) -> int:
 
 def table(key: str, scenario: Scenario, results: Results) -> tuple[Sequence[str], list[Sequence[str]]]:
     """Head and rows of a scenario."""
-    if scenario.not_yet:
-        return ("", "airis"), [(case.name, f"not yet: {scenario.not_yet}") for case in scenario.cases]
     head, row = {
         "saturation": (_SATURATION, _saturation),
         "latency": (_LATENCY, _latency),
         "overload": (_OVERLOAD, _overload),
         "store": (_STORE, _store),
     }[scenario.measure]
-    rows = [row(case, measured) for case in scenario.cases if (measured := results.of(key, case)).airis]
+    rows: list[Sequence[str]] = []
+    for case in scenario.cases:
+        measured = results.of(key, case)
+        if case.not_yet:
+            rows.append((case.name, f"not yet: {case.not_yet}", *[""] * (len(head) - 2)))
+        elif measured.airis:
+            rows.append(row(case, measured))
     return head, rows
 
 
@@ -172,15 +176,17 @@ def conditions(results: Results) -> str:
     """One sentence on where and when."""
     made = results.made
     controls = {name: sorted(each[name] for each in results.controls) for name in results.controls[0]}
-    copy, *others = controls.items()
-    named = [f"{copy[0]} {copy[1][0]:.3f}", *(f"{name} {between(figures)}" for name, figures in others)]
+    copy, *rest = controls.items()
+    named = [f"{copy[0]} {copy[1][0]:.3f}", *(f"{name} {between(figures)}" for name, figures in rest)]
     runs = [run for case in results.cases.values() for each in case.values() for run in [*each.airis, *each.rotel]]
     others = sorted(run.others for run in runs)
+    elsewhere = (
+        f"Other work took {median(others):.0%} of the system's CPU during a run (median), at most {others[-1]:.0%}."
+    )
     return (
         f"{made['date']}, commit {made['commit']}: {made['cpus']} CPUs ({made['cpu']}), CPython {made['python']}, "
-        f"rotel {made['rotel'] or 'none'}; {made['pairs']} pairs of {made['seconds']:g} s. "
-        f"Controls: {'; '.join(named)}. "
-        f"Other work took {median(others):.0%} of the system's CPU during a run (median), at most {others[-1]:.0%}."
+        f"rotel {made['rotel'] or 'none'}; {made['pairs']} pairs of {made['seconds']} s. "
+        f"Controls: {'; '.join(named)}. {elsewhere}"
     )
 
 

@@ -386,6 +386,7 @@ fn request_blocks(authority: &str, path: &str, compression: &str) -> (Vec<u8>, V
 
 #[cfg(test)]
 mod tests {
+    use super::super::bodies::{Bodies, Wanted};
     use super::*;
 
     #[test]
@@ -399,5 +400,74 @@ mod tests {
             assert_eq!(headers.iter().any(|(name, _)| name == b"grpc-encoding"), compression == "gzip");
             assert_eq!(decoder.decode(&next).unwrap(), headers);
         }
+    }
+
+    fn frame_of(kind: u8, flags: u8, id: u32, payload: &[u8]) -> Vec<u8> {
+        [&frame_head(payload.len(), kind, flags, id)[..], payload].concat()
+    }
+
+    /// What a connection has to send, without the frames of other kinds: stream, content and whether it ends.
+    fn data_frames(out: &mut Outgoing) -> Vec<(u32, Vec<u8>, bool)> {
+        let mut bytes = Vec::new();
+        out.write(&mut bytes).unwrap();
+        let mut rest = bytes.strip_prefix(PREFACE).unwrap_or(&bytes);
+        let mut found = Vec::new();
+        while let Some((head, behind)) = rest.split_first_chunk::<FRAME_HEAD>() {
+            let size = be_u32(&[0, head[0], head[1], head[2]]).unwrap() as usize;
+            if head[3] == frame::DATA {
+                found.push((be_u32(&head[5..]).unwrap(), behind[..size].to_vec(), head[4] & flag::END_STREAM != 0));
+            }
+            rest = &behind[size..];
+        }
+        found
+    }
+
+    #[test]
+    fn no_more_is_sent_than_the_windows_and_frames_of_the_server_allow() {
+        let wanted = Wanted {
+            kind: airis_payloads::Kind::Spans,
+            items: 100,
+            variants: 1,
+            compression: "none".to_owned(),
+            unique_ids: false,
+            grpc: true,
+        };
+        let body = Bodies::make(&wanted).unwrap().take();
+        let (mut out, mut done) = (Outgoing::default(), Vec::new());
+        let mut client = Http2::new("server", "/Export", "none", 8, &mut out);
+        let settings: Vec<u8> = [(setting::INITIAL_WINDOW_SIZE, 20_000), (setting::MAX_FRAME_SIZE, 17_000_u32)]
+            .iter()
+            .flat_map(|(name, value)| [&name.to_be_bytes()[..], &value.to_be_bytes()].concat())
+            .collect();
+        client.receive(&frame_of(frame::SETTINGS, 0, 0, &settings), &mut out, &mut done).unwrap();
+        for _ in 0..4 {
+            client.begin(Ticket { since: std::time::Instant::now(), body: body.clone() }, &mut out);
+        }
+        let mut sent: HashMap<u32, Vec<u8>> = HashMap::new();
+        let mut take = |out: &mut Outgoing| {
+            let frames = data_frames(out);
+            let sizes: Vec<_> = frames.iter().map(|(id, content, _)| (*id, content.len())).collect();
+            for (id, content, ends) in frames {
+                let whole = sent.entry(id).or_default();
+                whole.extend_from_slice(&content);
+                assert_eq!(ends, whole.len() == body.bytes.len());
+            }
+            sizes
+        };
+        // Frames of 17,000, streams of 20,000, and 65,535 for all together.
+        let begun = [(1, 17_000), (1, 3000), (3, 17_000), (3, 3000), (5, 17_000), (5, 3000), (7, 5535)];
+        assert_eq!(take(&mut out), begun);
+        let mut more = |client: &mut Http2, out: &mut Outgoing, id: u32, size: u32| {
+            client.receive(&frame_of(frame::WINDOW_UPDATE, 0, id, &size.to_be_bytes()), out, &mut done).unwrap();
+            take(out)
+        };
+        assert_eq!(more(&mut client, &mut out, 3, 10_000), [], "the connection's window is used up");
+        assert_eq!(more(&mut client, &mut out, 0, 12_000), [(3, 10_000), (7, 2000)]);
+        assert_eq!(more(&mut client, &mut out, 0, 1_000_000), [(7, 12_465)]);
+        for id in [1, 3, 5, 7] {
+            more(&mut client, &mut out, id, 1_000_000);
+        }
+        assert_eq!(sent.len(), 4);
+        assert!(sent.values().all(|whole| whole == body.bytes.as_ref()));
     }
 }
