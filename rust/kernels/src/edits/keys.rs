@@ -4,8 +4,8 @@
 #[derive(Default)]
 pub struct Keys {
     keys: Vec<Box<[u8]>>,
-    /// A bit for each of their lengths, those of more than 63 bytes together.
-    lengths: u64,
+    /// A bit for each, which few other keys have.
+    marks: u64,
 }
 
 impl Keys {
@@ -13,14 +13,14 @@ impl Keys {
     pub fn add(&mut self, key: &[u8]) {
         if let Err(at) = self.keys.binary_search_by(|known| (**known).cmp(key)) {
             self.keys.insert(at, key.into());
-            self.lengths |= length_bit(key);
+            self.marks |= mark(key);
         }
     }
 
     /// Whether a key is one of them.
     #[inline(always)]
     pub fn has(&self, key: &[u8]) -> bool {
-        self.lengths & length_bit(key) != 0 && self.holds(key)
+        self.marks & mark(key) != 0 && self.holds(key)
     }
 
     fn holds(&self, key: &[u8]) -> bool {
@@ -39,6 +39,9 @@ impl<'a> FromIterator<&'a Box<[u8]>> for Keys {
     }
 }
 
-fn length_bit(key: &[u8]) -> u64 {
-    1 << key.len().min(63)
+/// Of the length, the first and the last byte: attributes of one span often share some of these, seldom all.
+#[inline(always)]
+fn mark(key: &[u8]) -> u64 {
+    let (first, last) = (key.first().copied().unwrap_or(0), key.last().copied().unwrap_or(0));
+    1 << ((key.len() * 31 + usize::from(first) * 7 + usize::from(last)) & 63)
 }
