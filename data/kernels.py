@@ -9,19 +9,36 @@ from typing import TYPE_CHECKING, Literal
 
 from airis.data.malformed import MalformedPayload
 
-# OTLP/JSON has no native kernel yet.
-from airis.proto.otlp_json import from_json, to_json
-
 backend: Literal["native", "reference"] = "reference"
 if TYPE_CHECKING or os.environ.get("AIRIS_KERNELS") == "reference":
-    from airis.data.reference import Blocks, SeriesIndex, View, count_items, scan, split, validate
+    from airis.data.reference import (
+        Blocks,
+        SeriesIndex,
+        View,
+        count_items,
+        from_json,
+        scan,
+        split,
+        to_json,
+        validate,
+    )
 else:
     try:
-        from airis._core import Blocks, SeriesIndex, View, count_items, scan, split, validate
+        from airis._core import Blocks, SeriesIndex, View, count_items, from_json, scan, split, to_json, validate
 
         backend = "native"
     except ImportError:
-        from airis.data.reference import Blocks, SeriesIndex, View, count_items, scan, split, validate
+        from airis.data.reference import (
+            Blocks,
+            SeriesIndex,
+            View,
+            count_items,
+            from_json,
+            scan,
+            split,
+            to_json,
+            validate,
+        )
 
 __all__ = [
     "Blocks",

@@ -3,8 +3,13 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from airis.data.reference.validate import count_items, last_member
+from airis.data.malformed import MalformedPayload
+from airis.data.reference.validate import count_below, count_items, last_member
 from airis.proto import otlp, wire
+
+
+MAX_REPEATED_BYTES = 256 * 1024 * 1024
+"""Owners may be repeated to so many bytes: a sender could make much of little."""
 
 
 @dataclass(slots=True, eq=False)
@@ -19,17 +24,21 @@ class _Owner:
 def split(signal: str, payload: bytes, max_items: int) -> list[bytes]:
     """Payloads of at most `max_items` items, in order; what owns the items is repeated in each part.
 
-    A payload that is small enough is handed back as the same object.
+    A profile is never cut: one of more samples is a part by itself. A payload that is small enough is handed back as
+    the same object. Raises MalformedPayload, also where owners would be repeated to more than 256 MiB.
     """
     if max_items < 1:
         raise ValueError("max_items must be at least 1")
     if count_items(signal, payload) <= max_items:
         return [payload]
+    layout = otlp.layout(signal)
+    outside, inside = layout.levels[: layout.unit], layout.levels[layout.unit :]
     parts: list[bytes] = []
     open_owners: list[_Owner] = []
-    items = 0
-    for owners, item in _items(payload, 0, len(payload), otlp.layout(signal).levels, _Owner(0, b"")):
-        if item is not None and items == max_items:
+    items = repeated = 0
+    for owners, unit in _units(payload, 0, len(payload), outside, _Owner(0, b"")):
+        more = 0 if unit is None else count_below(payload, unit.content, unit.end, inside)
+        if items and more and items + more > max_items:
             parts.append(_close(open_owners, 0))
             items = 0
         shared = 0
@@ -38,19 +47,22 @@ def split(signal: str, payload: bytes, max_items: int) -> list[bytes]:
         if open_owners:
             _close(open_owners, shared)
         for owner in owners[shared:]:
+            repeated += len(owner.header)
+            if repeated > MAX_REPEATED_BYTES:
+                raise MalformedPayload("what owns the items would be repeated to more than 256 MiB")
             owner.body = bytearray(owner.header)
             open_owners.append(owner)
-        if item is not None:
-            open_owners[-1].body += item
-            items += 1
+        if unit is not None:
+            open_owners[-1].body += payload[unit.start : unit.end]
+            items += more
     parts.append(_close(open_owners, 0))
     return parts
 
 
-def _items(
+def _units(
     data: bytes, start: int, end: int, levels: Sequence[frozenset[int]], owner: _Owner, above: tuple[_Owner, ...] = ()
-) -> Iterator[tuple[tuple[_Owner, ...], bytes | None]]:
-    """Every item with its owners from the request down; owners without an item come once, with None."""
+) -> Iterator[tuple[tuple[_Owner, ...], wire.Field | None]]:
+    """All that is not cut, with its owners from the request down; owners of nothing come once, with None."""
     inside: list[wire.Field] = []
     header: list[bytes] = []
     for part in wire.fields(data, start, end):
@@ -64,9 +76,9 @@ def _items(
         yield owners, None
     for part in last_member(inside):
         if len(levels) == 1:
-            yield owners, data[part.start : part.end]
+            yield owners, part
         else:
-            yield from _items(data, part.content, part.end, levels[1:], _Owner(part.number, b""), owners)
+            yield from _units(data, part.content, part.end, levels[1:], _Owner(part.number, b""), owners)
 
 
 def _close(owners: list[_Owner], keep: int) -> bytes:

@@ -18,6 +18,8 @@ MAX_REPEATED_BYTES = 1 << 30
 
 def scan(signal: str, payload: bytes) -> "View":
     """Read a payload that passed `validate`; raises MalformedPayload for another one."""
+    if signal == "profiles":
+        raise ValueError("profiles is not supported")
     try:
         return View(signal, payload, otlp.parse(signal, payload))
     except DecodeError as error:

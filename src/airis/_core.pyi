@@ -12,6 +12,12 @@ def count_items(signal: str, payload: bytes) -> int:
 def split(signal: str, payload: bytes, max_items: int) -> list[bytes]:
     """Payloads of at most `max_items` items, in order; what owns the items is repeated in each part."""
 
+def from_json(signal: str, body: bytes) -> bytes:
+    """The protobuf payload of an OTLP/JSON request; raises MalformedPayload, which names the field."""
+
+def to_json(signal: str, payload: bytes) -> bytes:
+    """The payload as one OTLP/JSON object; raises MalformedPayload for one that did not pass `validate`."""
+
 def scan(signal: str, payload: bytes) -> View:
     """Read a payload that passed `validate`; raises MalformedPayload for another one."""
 

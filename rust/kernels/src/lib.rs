@@ -4,6 +4,7 @@
 
 pub mod blocks;
 pub mod columns;
+pub mod json;
 pub mod logs;
 pub mod metrics;
 pub mod otlp;

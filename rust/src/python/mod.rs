@@ -14,7 +14,7 @@ mod _core {
     use super::*;
 
     #[pymodule_export]
-    use super::payloads::{count_items, split, validate};
+    use super::payloads::{count_items, from_json, split, to_json, validate};
 
     #[pymodule_export]
     use super::view::{Blocks, SeriesIndex, View, scan};

@@ -4,8 +4,8 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use super::bytes::{signal_of, work};
-use airis_kernels::{split as splitting, validate as validation};
+use super::bytes::{joined, signal_of, work};
+use airis_kernels::{json, split as splitting, validate as validation};
 
 /// The payload with invalid UTF-8 repaired, its number of items, and the number of repaired strings.
 #[pyfunction]
@@ -42,4 +42,20 @@ pub fn split<'py>(signal: &str, payload: Bound<'py, PyBytes>, max_items: i64) ->
         Some(parts) => parts.iter().map(|part| PyBytes::new(payload.py(), part)).collect(),
         None => vec![payload],
     })
+}
+
+/// The protobuf payload of an OTLP/JSON request; raises MalformedPayload, which names the field.
+#[pyfunction]
+pub fn from_json<'py>(signal: &str, body: &Bound<'py, PyBytes>) -> PyResult<Bound<'py, PyBytes>> {
+    let signal = signal_of(signal)?;
+    joined(body.py(), &[work(body, |text| json::from_json(signal, text))?])
+}
+
+/// The payload as one OTLP/JSON object; raises MalformedPayload for one that did not pass `validate`.
+#[pyfunction]
+pub fn to_json<'py>(signal: &str, payload: &Bound<'py, PyBytes>) -> PyResult<Bound<'py, PyBytes>> {
+    let known = signal_of(signal)?;
+    let work_on =
+        |bytes: &[u8]| json::to_json(known, bytes).map_err(|fault| format!("not an OTLP {signal} request: {fault}"));
+    joined(payload.py(), &[work(payload, work_on)?])
 }

@@ -7,7 +7,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 
-use super::bytes::{joined, malformed, signal_of, work};
+use super::bytes::{joined, malformed, not_supported, signal_of, work};
 use airis_kernels::blocks::Tables;
 use airis_kernels::logs::Logs;
 use airis_kernels::metrics::Metrics;
@@ -20,7 +20,11 @@ use airis_kernels::traces::Traces;
 /// Read a payload that passed `validate`; raises MalformedPayload for another one.
 #[pyfunction]
 pub fn scan(signal: Bound<'_, PyString>, payload: Bound<'_, PyBytes>) -> PyResult<View> {
-    let known = signal_of(signal.to_str()?)?;
+    let name = signal.to_str()?;
+    let known = signal_of(name)?;
+    if known == Signal::Profiles {
+        return Err(not_supported(name));
+    }
     let index = work(&payload, |bytes| scanning::scan(known, bytes))?;
     Ok(View { signal: signal.unbind(), payload: payload.unbind(), index })
 }
@@ -73,8 +77,8 @@ impl View {
         let payload = self.payload.as_bytes(py);
         scanning::check_repetition(&self.index, payload).map_err(|fault| malformed(py, &fault))?;
         let mut registered = HashMap::new();
-        let encoded: Box<dyn Tables> = py.detach(|| -> Box<dyn Tables> {
-            match self.index.signal {
+        let encoded = py.detach(|| -> Option<Box<dyn Tables>> {
+            Some(match self.index.signal {
                 Signal::Traces => Box::new(Traces::encode(&self.index, payload, arrived_unix_nano)),
                 Signal::Logs => Box::new(Logs::encode(&self.index, payload, arrived_unix_nano)),
                 Signal::Metrics => {
@@ -83,8 +87,10 @@ impl View {
                     registered = std::mem::take(&mut metrics.registered);
                     Box::new(metrics)
                 }
-            }
+                Signal::Profiles => return None,
+            })
         });
+        let encoded = encoded.ok_or_else(|| not_supported("profiles"))?;
         let (tables, rows) = (PyDict::new(py), PyDict::new(py));
         let blocks = py.detach(|| {
             let blocks = encoded.blocks().into_iter();

@@ -1,0 +1,15 @@
+//! OTLP/JSON, both ways (opentelemetry-proto, docs/specification.md, "JSON Protobuf Encoding").
+//!
+//! The twin of `airis.proto.otlp_json`, which says what is read and what is written.
+
+mod names;
+mod place;
+mod read;
+mod scalar;
+mod schema;
+mod text;
+mod write;
+
+pub use read::from_json;
+pub use text::plain_run;
+pub use write::to_json;
