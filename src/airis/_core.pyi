@@ -104,7 +104,7 @@ class Tls:
 
 @final
 class Joined:
-    """Requests of one signal, one listener and the same metadata, joined."""
+    """Requests of one signal, one listener, one encoding and the same metadata, joined; those of profiles never are."""
 
     @property
     def token(self) -> int:
@@ -117,7 +117,13 @@ class Joined:
         """The object that the route was given with."""
 
     @property
-    def payload(self) -> bytes: ...
+    def encoding(self) -> Literal["protobuf", "json"]:
+        """How the requests were encoded, and their answers are to be."""
+
+    @property
+    def payload(self) -> bytes:
+        """Protobuf."""
+
     @property
     def items(self) -> int: ...
     @property
@@ -144,8 +150,7 @@ class Asked:
         """What it is.
 
         To be answered: ``head`` (path, method or content type), ``encoding``, ``too_large``, ``corrupt``,
-        ``malformed``, ``full`` (no space), ``late``, ``json`` (a body to read), ``handshake`` (a TLS client comes;
-        any answer goes on). Of a gRPC call that is no export: ``call``, then ``message`` and ``end``, or one of the
+        ``malformed``, ``full`` (no space), ``late``, ``handshake`` (a TLS client comes; any answer goes on). Of a gRPC call that is no export: ``call``, then ``message`` and ``end``, or one of the
         faults above. To be known: ``cut_off`` (a body that did not come), ``gone`` (all who waited for the token
         left), ``drained`` (everything has ended after `Intake.stop`).
         """
@@ -166,8 +171,6 @@ class Asked:
     def content_type(self) -> str: ...
     @property
     def payload(self) -> bytes: ...
-    @property
-    def metadata(self) -> list[tuple[str, str]] | None: ...
 
 @final
 class Intake:
