@@ -7,7 +7,6 @@ from airis.data.malformed import MalformedPayload
 from airis.data.reference.validate import count_below, count_items, last_member
 from airis.proto import otlp, wire
 
-
 MAX_REPEATED_BYTES = 256 * 1024 * 1024
 """Owners may be repeated to so many bytes: a sender could make much of little."""
 

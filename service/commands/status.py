@@ -26,7 +26,7 @@ _COUNTED = {
     "sent": "otelcol_exporter_sent",
     "failed": "otelcol_exporter_send_failed",
 }
-_SIGNALS = {"traces": "spans", "metrics": "metric_points", "logs": "log_records"}
+_SIGNALS = {"traces": "spans", "metrics": "metric_points", "logs": "log_records", "profiles": "profile_samples"}
 
 Counts = Mapping[str, Mapping[str, int]]
 """For each signal what was accepted, refused, sent, failed."""

@@ -150,9 +150,10 @@ class Asked:
         """What it is.
 
         To be answered: ``head`` (path, method or content type), ``encoding``, ``too_large``, ``corrupt``,
-        ``malformed``, ``full`` (no space), ``late``, ``handshake`` (a TLS client comes; any answer goes on). Of a gRPC call that is no export: ``call``, then ``message`` and ``end``, or one of the
-        faults above. To be known: ``cut_off`` (a body that did not come), ``gone`` (all who waited for the token
-        left), ``drained`` (everything has ended after `Intake.stop`).
+        ``malformed``, ``full`` (no space), ``late``, ``handshake`` (a TLS client comes; any answer goes on). Of a
+        gRPC call that is no export: ``call``, then ``message`` and ``end``, or one of the faults above. To be known:
+        ``cut_off`` (a body that did not come), ``gone`` (all who waited for the token left), ``drained`` (everything
+        has ended after `Intake.stop`).
         """
 
     @property

@@ -337,6 +337,8 @@ async def refused_connection(otlp: Otlp, kind: str) -> bool:
             _, writer = await asyncio.open_connection("127.0.0.1", port)
         except ConnectionRefusedError:
             return True
+        except ConnectionResetError:  # it was closed with the connection in its queue
+            continue
         writer.close()
         await asyncio.sleep(0)
 

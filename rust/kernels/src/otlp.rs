@@ -78,8 +78,8 @@ impl Signal {
         }
     }
 
-    /// Whether payloads can be joined by joining their bytes; a profile has indexes into tables of its request.
-    pub fn is_joined(self) -> bool {
+    /// Whether payloads can be joined; what a profile refers to are places in tables of its own request.
+    pub fn is_joinable(self) -> bool {
         self != Self::Profiles
     }
 }

@@ -63,7 +63,7 @@ pub struct Request {
     pub items: usize,
     pub repaired: usize,
     /// Whether it may be joined at all.
-    pub is_joined: bool,
+    pub is_joinable: bool,
 }
 
 /// Several requests of one kind as one.
@@ -322,7 +322,7 @@ impl Desk {
             let fits = |batch: &Joined| {
                 batch.total_items + request.items <= max_items && batch.total_bytes + request.payload.len() <= max_bytes
             };
-            let found = open.get(&request.kind).copied().filter(|_| request.is_joined);
+            let found = open.get(&request.kind).copied().filter(|_| request.is_joinable);
             let found = found.filter(|&place| joined.get(place).is_some_and(fits));
             let place = found.unwrap_or_else(|| {
                 let token = state.token();
@@ -496,7 +496,7 @@ mod tests {
     fn request(route: Route, items: usize, metadata: Option<Metadata>) -> Request {
         let payload = Bytes::from(vec![route as u8; items]);
         let kind = Kind { route, media: Media::Protobuf, metadata: metadata.map(Arc::new) };
-        Request { kind, payload, items, repaired: 1, is_joined: true }
+        Request { kind, payload, items, repaired: 1, is_joinable: true }
     }
 
     fn done() -> Reply {
@@ -512,7 +512,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_joined_by_route_and_metadata_up_to_the_sizes() {
+    fn what_waits_is_joinable_by_route_and_metadata_up_to_the_sizes() {
         let desk = desk();
         let team = |name: &str| Some(vec![("team".to_owned(), name.to_owned())]);
         let _held = [
@@ -538,7 +538,7 @@ mod tests {
             request.kind.media = Media::Json;
             request
         };
-        let alone = |request: Request| Request { is_joined: false, ..request };
+        let alone = |request: Request| Request { is_joinable: false, ..request };
         let _held = [
             request(0, 1, None),
             json(request(0, 2, None)),

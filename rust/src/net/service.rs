@@ -331,7 +331,7 @@ async fn hand_over(
         None => body,
     };
     let kind = Kind { route, media, metadata: metadata(shared, head.headers()) };
-    let request = desk::Request { kind, payload, items, repaired: repairs, is_joined: signal.is_joined() };
+    let request = desk::Request { kind, payload, items, repaired: repairs, is_joinable: signal.is_joinable() };
     Ok(shared.desk.submit(request, share).await)
 }
 
