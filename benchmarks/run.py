@@ -24,6 +24,8 @@ from pathlib import Path
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from airis.data.kernels import to_json
+
 GENERATOR_CPU, SYSTEM_CPU = 0, (os.cpu_count() or 2) - 1
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 AIRIS = Path(sys.executable).with_name("airis")
@@ -52,7 +54,7 @@ ACCEPTED = ("otelcol_receiver_accepted_spans{", "otelcol_receiver_accepted_spans
 
 @dataclass(frozen=True)
 class Load:
-    """What is sent: over which protocol, how many spans in a request, from how many connections."""
+    """What is sent: over which protocol (grpc, http, json), how many spans in a request, from how many connections."""
 
     protocol: str
     spans: int
@@ -221,8 +223,8 @@ def send(system: System, load: Load, seconds: int) -> int:
     command = ["taskset", "-c", str(GENERATOR_CPU), "h2load", "-t1", f"-c{load.clients}", f"-m{8 if grpc else 1}"]
     command += ["-D", str(seconds), "-d", str(load.body), *headers]
     if not grpc:
-        command += ["-H", "content-type: application/x-protobuf"]
-    command.append(f"http://127.0.0.1:{system.ports[load.protocol]}{path}")
+        command += ["-H", f"content-type: application/{'json' if load.protocol == 'json' else 'x-protobuf'}"]
+    command.append(f"http://127.0.0.1:{system.ports['grpc' if grpc else 'http']}{path}")
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     done = next(line for line in result.stdout.splitlines() if line.startswith("requests:"))
     return int(done.split(" succeeded")[0].rsplit(" ", 1)[1])
@@ -273,7 +275,7 @@ def main() -> None:
     options.add_argument("--seconds", type=int, default=4, help="length of a window")
     options.add_argument("--pairs", type=int, default=3, help="runs of every system, alternating")
     options.add_argument("--spans", type=int, nargs="+", default=[10, 512, 4096], help="spans per request")
-    options.add_argument("--protocols", nargs="+", default=["http", "grpc"])
+    options.add_argument("--protocols", nargs="+", default=["http", "grpc"], help="of http, grpc and json")
     peer = ROTEL if ROTEL.exists() else None
     options.add_argument("--rotel", default=peer, type=Path, help="a rotel agent to measure beside airis")
     options.add_argument("--only", nargs="+", default=[""], help="measure the systems with one of these in their name")
@@ -296,11 +298,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for spans in arguments.spans:
             payload = request(spans)
-            http, grpc = Path(folder, f"{spans}.http"), Path(folder, f"{spans}.grpc")
-            http.write_bytes(payload)
-            grpc.write_bytes(b"\0" + len(payload).to_bytes(4, "big") + payload)
+            bodies = {protocol: Path(folder, f"{spans}.{protocol}") for protocol in ("http", "grpc", "json")}
+            bodies["http"].write_bytes(payload)
+            bodies["grpc"].write_bytes(b"\0" + len(payload).to_bytes(4, "big") + payload)
+            bodies["json"].write_bytes(to_json("traces", payload))
             for protocol in arguments.protocols:
-                load = Load(protocol, spans, grpc if protocol == "grpc" else http)
+                load = Load(protocol, spans, bodies[protocol])
                 for _ in range(arguments.pairs):
                     for _, start in systems:
                         with start() as system:  # type: ignore[attr-defined]

@@ -4,7 +4,7 @@ Anything may refer to anything there, as often as it likes: a small request must
 and attributes of a profile are looked up, and cut; samples say numbers, and the tables come once, at the end.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -18,7 +18,7 @@ from opentelemetry.proto.profiles.v1development.profiles_pb2 import (
     ValueType,
 )
 
-from airis.exporters.debug.values import columns, dropped_line, timestamp, typed
+from airis.exporters.debug.values import columns, dropped_line, text_of, timestamp, typed
 
 MOST_TEXT = 100
 MOST_ATTRIBUTES = 32
@@ -26,7 +26,7 @@ MOST_ATTRIBUTES = 32
 
 def brief_profile(tables: ProfilesDictionary, profile: Profile) -> Iterator[str]:
     """One line: what was measured, for how long, with how many samples."""
-    found = (f"{key}={text}" for key, text in _attributes(tables, profile.attribute_indices))
+    found = (f"{key}={text}" for key, text in _attributes(tables, profile.attribute_indices, text_of))
     known = (_type(tables, profile.sample_type), profile.profile_id.hex())
     numbers = (f"samples={len(profile.samples)}", f"duration={profile.duration_nano}ns")
     yield " ".join([*filter(None, known), *numbers, *found])
@@ -47,7 +47,7 @@ def full_profile(tables: ProfilesDictionary, index: int, profile: Profile) -> It
         size, form = len(profile.original_payload), profile.original_payload_format
         yield from columns(("Original", f"{size} bytes of {form or 'an unknown format'}"))
     yield from dropped_line("    DroppedAttributesCount", profile.dropped_attributes_count)
-    found = list(_attributes(tables, profile.attribute_indices))
+    found = list(_attributes(tables, profile.attribute_indices, typed))
     if found:
         yield "Attributes:"
     yield from (f"     -> {key}: {text}" for key, text in found)
@@ -94,7 +94,9 @@ def _sample(tables: ProfilesDictionary, index: int, sample: Sample) -> Iterator[
         yield f"     -> Span ID: {_cut(link.span_id.hex())}"
 
 
-def _attributes(tables: ProfilesDictionary, indexes: Iterable[int]) -> Iterator[tuple[str, str]]:
+def _attributes(
+    tables: ProfilesDictionary, indexes: Iterable[int], write: Callable[[AnyValue], str]
+) -> Iterator[tuple[str, str]]:
     for index in islice(indexes, MOST_ATTRIBUTES):
         attribute = _at(tables.attribute_table, index)
         if attribute is None:
@@ -103,7 +105,7 @@ def _attributes(tables: ProfilesDictionary, indexes: Iterable[int]) -> Iterator[
         value = _value(tables, attribute.value)
         is_large = value.WhichOneof("value") in ("array_value", "kvlist_value", "bytes_value")
         unit = _string(tables, attribute.unit_strindex)
-        text = f"attribute {index}" if is_large else _cut(typed(value))
+        text = f"attribute {index}" if is_large else _cut(write(value))
         yield _string(tables, attribute.key_strindex), text + (f" {unit}" if unit else "")
 
 

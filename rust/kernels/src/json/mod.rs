@@ -3,13 +3,15 @@
 //! The twin of `airis.proto.otlp_json`, which says what is read and what is written.
 
 mod names;
+mod number;
 mod place;
 mod read;
+mod reader;
 mod scalar;
 mod schema;
-mod text;
+mod string;
 mod write;
 
 pub use read::from_json;
-pub use text::plain_run;
+pub use string::plain_run;
 pub use write::to_json;

@@ -1,6 +1,6 @@
 //! Where in a document a value is, in words.
 
-use super::text::{NotJson, Reader};
+use super::reader::{NotJson, Reader};
 
 /// The way to the value that begins at an offset of a text that is known to be JSON: `resourceSpans[0].resource`.
 pub fn path(text: &[u8], offset: usize) -> String {

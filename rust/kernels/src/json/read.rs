@@ -4,9 +4,9 @@
 //! come, and put in order at the end of their message where they have to be.
 
 use super::place;
+use super::reader::{NotJson, Reader, Scalar};
 use super::scalar::{self, Wire, Wrong};
 use super::schema::{Field, Kind, Message, Presence, request};
-use super::text::{NotJson, Reader, Scalar};
 use crate::otlp::Signal;
 use crate::wire::{MAX_DEPTH, push_varint};
 

@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
+use super::number::{Number, integer, parse_double};
+use super::reader::Scalar;
 use super::schema::Kind;
-use super::text::{Number, Scalar, integer, parse_double};
 
 /// What is wrong with a value.
 pub type Wrong = Cow<'static, str>;

@@ -3,7 +3,8 @@
 //! It is strict but for two things that senders do: a byte order mark, and strings that are not UTF-8 or have halves of
 //! surrogate pairs, which become U+FFFD.
 
-use std::borrow::Cow;
+use super::number::{Number, parse_number};
+use super::string::{Text, escape_size, plain_run};
 
 /// Arrays and objects in one another.
 pub const MAX_NESTED: usize = 1024;
@@ -13,21 +14,6 @@ pub const MAX_NESTED: usize = 1024;
 pub struct NotJson {
     pub reason: &'static str,
     pub at: usize,
-}
-
-/// A number as JSON has it. One without a fraction that 64 bits cannot hold is a double, as in JavaScript.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Number {
-    Integer(i128),
-    Double(f64),
-}
-
-/// The inside of a string, as it was written.
-#[derive(Clone, Copy, Debug)]
-pub struct Text<'a> {
-    raw: &'a [u8],
-    has_escapes: bool,
-    is_ascii: bool,
 }
 
 /// A value that is no array and no object.
@@ -156,7 +142,10 @@ impl<'a> Reader<'a> {
                 Some(b'"') => break,
                 Some(b'\\') => {
                     has_escapes = true;
-                    self.escape()?;
+                    match escape_size(&self.data[self.at..]) {
+                        Some(size) => self.at += size,
+                        None => return self.fault("an escape that there is not"),
+                    }
                 }
                 Some(_) => return self.fault("a control character in a string"),
                 None => return self.unexpected(),
@@ -165,16 +154,6 @@ impl<'a> Reader<'a> {
         let raw = &self.data[start..self.at];
         self.at += 1;
         Ok(Text { raw, has_escapes, is_ascii })
-    }
-
-    /// Step over an escape.
-    fn escape(&mut self) -> Result<()> {
-        self.at += match self.data.get(self.at + 1) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => 2,
-            Some(b'u') if hex4(&self.data[self.at + 2..]).is_some() => 6,
-            _ => return self.fault("an escape that there is not"),
-        };
-        Ok(())
     }
 
     /// A value that is no array and no object.
@@ -198,49 +177,17 @@ impl<'a> Reader<'a> {
         Ok(meaning)
     }
 
-    fn digits(&mut self) -> usize {
-        let rest = &self.data[self.at..];
-        let size = rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
-        self.at += size;
-        size
-    }
-
     fn number(&mut self) -> Result<Number> {
-        let start = self.at;
-        let is_negative = self.data[start] == b'-';
-        self.at += usize::from(is_negative);
-        let first = self.at;
-        let digits = self.digits();
-        if digits == 0 {
-            return self.unexpected();
-        }
-        if digits > 1 && self.data[first] == b'0' {
-            self.at = first + 1;
-            return self.unexpected();
-        }
-        let mut is_integer = true;
-        if self.data.get(self.at) == Some(&b'.') {
-            self.at += 1;
-            is_integer = false;
-            if self.digits() == 0 {
-                return self.unexpected();
+        match parse_number(&self.data[self.at..]) {
+            Ok((number, size)) => {
+                self.at += size;
+                Ok(number)
+            }
+            Err(size) => {
+                self.at += size;
+                self.unexpected()
             }
         }
-        if let Some(b'e' | b'E') = self.data.get(self.at) {
-            self.at += 1;
-            is_integer = false;
-            self.at += usize::from(matches!(self.data.get(self.at), Some(b'+' | b'-')));
-            if self.digits() == 0 {
-                return self.unexpected();
-            }
-        }
-        if is_integer && digits <= 20 {
-            let number = integer(&self.data[first..self.at], is_negative);
-            if (i64::MIN.into()..=u64::MAX.into()).contains(&number) {
-                return Ok(Number::Integer(number));
-            }
-        }
-        Ok(Number::Double(parse_double(&self.data[start..self.at]).unwrap_or(f64::NAN)))
     }
 
     /// Step over a value, whatever it is.
@@ -285,115 +232,6 @@ impl<'a> Reader<'a> {
             _ => self.scalar().map(drop),
         }
     }
-}
-
-impl<'a> Text<'a> {
-    /// As bytes that can be taken as they are; None where something has to be done to them.
-    #[inline(always)]
-    pub fn plain(&self) -> Option<&'a [u8]> {
-        (!self.has_escapes && self.is_ascii).then_some(self.raw)
-    }
-
-    /// As UTF-8.
-    pub fn content(&self) -> Cow<'a, [u8]> {
-        if let Some(plain) = self.plain() {
-            return plain.into();
-        }
-        let mut out = Vec::with_capacity(self.raw.len());
-        self.write(&mut out);
-        out.into()
-    }
-
-    /// Append it as UTF-8.
-    pub fn write(&self, out: &mut Vec<u8>) {
-        let mut rest = self.raw;
-        while self.has_escapes
-            && let Some(at) = rest.iter().position(|byte| *byte == b'\\')
-        {
-            write_repaired(&rest[..at], out);
-            rest = write_escape(&rest[at + 1..], out);
-        }
-        write_repaired(rest, out);
-    }
-}
-
-fn write_repaired(text: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(String::from_utf8_lossy(text).as_bytes());
-}
-
-/// Append what an escape stands for, which is known to be whole; gives what comes behind it.
-fn write_escape<'a>(escape: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
-    let Some((&kind, rest)) = escape.split_first() else { return escape };
-    let byte = match kind {
-        b'b' => 0x08,
-        b'f' => 0x0c,
-        b'n' => b'\n',
-        b'r' => b'\r',
-        b't' => b'\t',
-        b'u' => {
-            let (unit, mut rest) = (hex4(rest).unwrap_or(0), rest.get(4..).unwrap_or_default());
-            let mut scalar = unit;
-            if (0xd800..0xdc00).contains(&unit)
-                && let Some(low) = rest.strip_prefix(b"\\u").and_then(hex4)
-                && (0xdc00..0xe000).contains(&low)
-            {
-                scalar = 0x10000 + ((unit - 0xd800) << 10 | (low - 0xdc00));
-                rest = rest.get(6..).unwrap_or_default();
-            }
-            let character = char::from_u32(scalar).unwrap_or(char::REPLACEMENT_CHARACTER);
-            out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
-            return rest;
-        }
-        byte => byte,
-    };
-    out.push(byte);
-    rest
-}
-
-fn hex4(text: &[u8]) -> Option<u32> {
-    let digits = text.first_chunk::<4>()?;
-    digits.iter().try_fold(0, |sum, digit| Some(sum << 4 | char::from(*digit).to_digit(16)?))
-}
-
-/// An integer of at most 38 digits.
-#[inline(always)]
-pub fn integer(digits: &[u8], is_negative: bool) -> i128 {
-    // 19 digits fit into 64 bits, which are much faster.
-    let (head, tail) = digits.split_at(digits.len().min(19));
-    let head = head.iter().fold(0_u64, |sum, digit| sum * 10 + u64::from(digit - b'0'));
-    let absolute = tail.iter().fold(i128::from(head), |sum, digit| sum * 10 + i128::from(digit - b'0'));
-    if is_negative { -absolute } else { absolute }
-}
-
-/// A double, of digits, a point, an exponent and signs alone.
-pub fn parse_double(text: &[u8]) -> Option<f64> {
-    let is_number = text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'));
-    std::str::from_utf8(text).ok().filter(|_| is_number)?.parse().ok()
-}
-
-/// How many bytes there are before a quote, a backslash or a control character, and whether they are ASCII.
-#[inline(always)]
-pub fn plain_run(text: &[u8]) -> (usize, bool) {
-    const ONES: u64 = u64::MAX / 0xff;
-    const HIGH: u64 = ONES << 7;
-    let mut seen = 0;
-    let (words, rest) = text.as_chunks::<8>();
-    for (index, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        // The lowest bit that is set is right; a borrow can set others above it only.
-        let is_zero = |word: u64| word.wrapping_sub(ONES) & !word;
-        let control = word.wrapping_sub(ONES * 0x20) & !word;
-        let found = (is_zero(word ^ ONES * u64::from(b'"')) | is_zero(word ^ ONES * u64::from(b'\\')) | control) & HIGH;
-        if found != 0 {
-            let before = found.trailing_zeros() / 8;
-            seen |= word & ((1_u64 << (before * 8)) - 1);
-            return (index * 8 + before as usize, seen & HIGH == 0);
-        }
-        seen |= word;
-    }
-    let is_plain = |byte: &u8| !matches!(byte, b'"' | b'\\' | 0..0x20);
-    let size = rest.iter().position(|byte| !is_plain(byte)).unwrap_or(rest.len());
-    (words.len() * 8 + size, seen & HIGH == 0 && rest[..size].is_ascii())
 }
 
 #[cfg(test)]
@@ -460,25 +298,6 @@ mod tests {
             (b"[1]\0", 3),
         ] {
             assert_eq!(skipped(text).map_err(|fault| fault.at), Err(at), "{}", text.escape_ascii());
-        }
-    }
-
-    #[test]
-    fn a_run_ends_at_the_first_byte_that_is_not_plain() {
-        for size in 0..40 {
-            for end in [b'"', b'\\', 0, 0x1f] {
-                for fill in [b'a', 0x20, 0x7f, b'!', b'#', b'[', b']'] {
-                    let text = [vec![fill; size], vec![end], vec![b'"'; 9]].concat();
-                    assert_eq!(plain_run(&text), (size, true));
-                    if size > 0 {
-                        let mut text = text;
-                        text[size / 2] = 0x80;
-                        assert_eq!(plain_run(&text), (size, false));
-                        text.truncate(size);
-                        assert_eq!(plain_run(&text), (size, false));
-                    }
-                }
-            }
         }
     }
 }
