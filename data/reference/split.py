@@ -37,7 +37,7 @@ def split(signal: str, payload: bytes, max_items: int) -> list[bytes]:
     items = repeated = 0
     for owners, unit in _units(payload, 0, len(payload), outside, _Owner(0, b"")):
         more = 0 if unit is None else count_below(payload, unit.content, unit.end, inside)
-        if items and more and items + more > max_items:
+        if unit and items and items + more > max_items:
             parts.append(_close(open_owners, 0))
             items = 0
         shared = 0

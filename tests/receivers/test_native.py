@@ -140,6 +140,21 @@ async def test_json_that_cannot_be_read_is_counted_and_answered_with_its_place(o
     assert not otlp.sink.batches
 
 
+async def test_a_fault_of_ours_is_answered_in_the_encoding_of_the_request(
+    otlp: Otlp, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def batch(*_: Any) -> Batch:
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr(otlp.receiver.admission, "batch", batch)
+
+    outcome = await otlp.client(kind).export(Signal.LOGS, request_of(Signal.LOGS))
+
+    assert outcome.code in ("UNAVAILABLE", "503")
+    assert outcome.status
+    assert outcome.status.message == "internal error; the server's log has the details"
+
+
 async def test_json_takes_the_place_of_its_payload_in_the_budget(otlp: Otlp) -> None:
     client = otlp.client("json")
     assert isinstance(client, HttpClient)

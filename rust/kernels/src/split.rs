@@ -93,7 +93,7 @@ impl Splitter<'_> {
     /// Put what is not cut into the open part, or into a new one where there is no room for its items.
     fn take(&mut self, field: &Field) -> Result<(), Malformed> {
         let items = count(self.payload, field.body, field.end, self.inside)?;
-        if self.items > 0 && items > 0 && self.items + items > self.max_items {
+        if self.items > 0 && self.items + items > self.max_items {
             self.close_part();
         }
         self.open_owners()?;
