@@ -35,7 +35,7 @@ class OtlpHttpConfig(HttpClientConfig):
     logs_endpoint: str = Field(default="", description="Whole URL for logs, instead of endpoint.")
     profiles_endpoint: str = Field(default="", description="Whole URL for profiles, instead of endpoint.")
     encoding: Literal["proto", "json"] = Field(
-        default="proto", description="proto sends what came in as it is; json has to be written first, and is twice as large."
+        default="proto", description="proto sends what came in as it is; json has to be written, and is twice as large."
     )
     compression: Literal["", "none", "gzip", "zlib", "deflate", "snappy", "x-snappy-framed", "zstd", "lz4"] = Field(
         default="gzip", description="Content-Encoding of requests. zstd is smaller than gzip and takes less time."
