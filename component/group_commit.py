@@ -37,6 +37,8 @@ class Limits:
 class GroupCommit:
     """Callers of `submit` are held until their batch is delivered; one delivery is in flight at a time.
 
+    A batch of a signal that cannot be joined is a group by itself.
+
     A group that turns out to be at fault (Permanent) is delivered again one batch after the other, so
     that a bad batch does not refuse the good ones it was joined with.
     """
@@ -131,7 +133,9 @@ class GroupCommit:
             done = next(iter(self._pending))
             batch = self._pending[done]
             if group and (
-                items + batch.items > self._limits.items or size + batch.size_bytes > self._limits.size_bytes
+                not batch.signal.is_joinable
+                or items + batch.items > self._limits.items
+                or size + batch.size_bytes > self._limits.size_bytes
             ):
                 break
             del self._pending[done]

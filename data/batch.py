@@ -25,6 +25,11 @@ class Signal(StrEnum):
         """The Collector's word for one item of this signal, as its counters spell it."""
         return _ITEM_NAMES[self]
 
+    @property
+    def is_joinable(self) -> bool:
+        """Whether batches can be joined; what a profile refers to are places in tables of its own request."""
+        return self is not Signal.PROFILES
+
 
 _ITEM_NAMES = {
     Signal.TRACES: "spans",
@@ -62,14 +67,14 @@ class Origin:
 class Batch:
     """Items of one signal as the bytes of one ``Export*ServiceRequest``, or of several behind one another.
 
-    Protobuf merges repeated top-level fields, so joining batches is joining bytes. Nothing mutates a
-    batch: fan-out hands the same object to every branch.
+    Protobuf merges repeated top-level fields, so joining batches is joining bytes, but for profiles, which are
+    never joined. Nothing mutates a batch: fan-out hands the same object to every branch.
     """
 
     signal: Signal
     payload: bytes
     items: int
-    """Spans, metric data points or log records in the payload."""
+    """Spans, metric data points, log records or samples of profiles in the payload."""
     origin: Origin = field(default_factory=Origin)
     arrived_unix_nano: int = 0
     """Wall clock at admission, in nanoseconds; of joined batches the earliest."""
@@ -158,7 +163,8 @@ class _Viewed(Batch):
 def join(batches: Iterable[Batch]) -> Batch:
     """One batch with the items of all, in order; a single batch is handed back as it is.
 
-    All must have one signal, one tenant and one set of metadata: the caller groups by them.
+    All must have one signal, one tenant and one set of metadata: the caller groups by them. Raises ValueError for
+    different signals, and for profiles.
     """
     parts = list(batches)
     if len(parts) == 1:
@@ -166,6 +172,8 @@ def join(batches: Iterable[Batch]) -> Batch:
     first = parts[0]
     if any(b.signal is not first.signal for b in parts):
         raise ValueError("batches of different signals cannot be joined")
+    if not first.signal.is_joinable:
+        raise ValueError(f"batches of {first.signal} cannot be joined")
     return Batch(
         signal=first.signal,
         payload=b"".join([b.payload for b in parts]),

@@ -11,9 +11,6 @@ from typing import TYPE_CHECKING, Literal
 from airis.data.expressions import InvalidExpression
 from airis.data.malformed import MalformedPayload
 
-# OTLP/JSON has no native kernel yet.
-from airis.proto.otlp_json import from_json, to_json
-
 backend: Literal["native", "reference"] = "reference"
 _NAMES = (
     "Announced",
@@ -27,10 +24,12 @@ _NAMES = (
     "View",
     "concat",
     "count_items",
+    "from_json",
     "from_remote_write",
     "samples",
     "scan",
     "split",
+    "to_json",
     "validate",
 )
 if TYPE_CHECKING:
@@ -46,10 +45,12 @@ if TYPE_CHECKING:
         View,
         concat,
         count_items,
+        from_json,
         from_remote_write,
         samples,
         scan,
         split,
+        to_json,
         validate,
     )
 else:

@@ -27,7 +27,7 @@ from airis.proto.otlp_answers import UnreadableAnswer, partial_success, status_m
 
 RETRYABLE = frozenset({429, 502, 503, 504})
 """docs/specification.md, "Failures"."""
-SENT = (Signal.TRACES, Signal.METRICS, Signal.LOGS)
+PATHS = {signal: f"/{'v1development' if signal is Signal.PROFILES else 'v1'}/{signal}" for signal in Signal}
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 
 
@@ -38,9 +38,9 @@ class OtlpHttpConfig(HttpClientConfig):
     traces_endpoint: str = Field(default="", description="Whole URL for traces, instead of endpoint.")
     metrics_endpoint: str = Field(default="", description="Whole URL for metrics, instead of endpoint.")
     logs_endpoint: str = Field(default="", description="Whole URL for logs, instead of endpoint.")
-    profiles_endpoint: str = Field(default="", description="Without effect: airis has no profiles yet.")
+    profiles_endpoint: str = Field(default="", description="Whole URL for profiles, instead of endpoint.")
     encoding: Literal["proto", "json"] = Field(
-        default="proto", description="proto sends what came in as it is; json takes much more time."
+        default="proto", description="proto sends what came in as it is; json has to be written, and is twice as large."
     )
     compression: Literal["", "none", "gzip", "zlib", "deflate", "snappy", "x-snappy-framed", "zstd", "lz4"] = Field(
         default="gzip", description="Content-Encoding of requests. zstd is smaller than gzip and takes less time."
@@ -72,7 +72,7 @@ class OtlpHttpConfig(HttpClientConfig):
 
     @model_validator(mode="after")
     def _sends_somewhere(self) -> Self:
-        if not any(self.url(signal) for signal in SENT):
+        if not any(self.url(signal) for signal in Signal):
             raise ValueError('needs an endpoint; write endpoint: "http://localhost:4318", or one for each signal')
         return self
 
@@ -82,11 +82,12 @@ class OtlpHttpConfig(HttpClientConfig):
             Signal.TRACES: self.traces_endpoint,
             Signal.METRICS: self.metrics_endpoint,
             Signal.LOGS: self.logs_endpoint,
+            Signal.PROFILES: self.profiles_endpoint,
         }
-        return own[signal] or (self.endpoint and f"{self.endpoint.removesuffix('/')}/v1/{signal}")
+        return own[signal] or (self.endpoint and f"{self.endpoint.removesuffix('/')}{PATHS[signal]}")
 
 
-@exporter("otlp_http", traces="alpha", metrics="alpha", logs="alpha")
+@exporter("otlp_http", traces="alpha", metrics="alpha", logs="alpha", profiles="alpha")
 class OtlpHttpExporter(Exporter[OtlpHttpConfig]):
     """Send telemetry over OTLP/HTTP, as protobuf or JSON.
 
@@ -115,7 +116,7 @@ class OtlpHttpExporter(Exporter[OtlpHttpConfig]):
 
     async def start(self, host: Host) -> None:
         """Read certificates and be ready to connect; raises StartError that names the option at fault."""
-        urls = [url for signal in SENT if (url := self.config.url(signal))]
+        urls = [url for signal in Signal if (url := self.config.url(signal))]
         self.client = open_http_client(self.config, urls, self.telemetry)
         self.sending.open()
 

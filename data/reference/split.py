@@ -35,9 +35,9 @@ def split(
 ) -> list[bytes]:
     """Payloads of at most so many items and bytes, in order; what owns the items is repeated in each part.
 
-    What stands at the `level` is never cut: one that is more than the limits by itself is a part alone. A payload that
-    makes one part is handed back as the same object. Raises MalformedPayload, also where owners would be repeated to
-    more than 256 MiB.
+    What stands at the `level` is never cut, nor is a profile: one that is more than the limits by itself is a part
+    alone. A payload that makes one part is handed back as the same object. Raises MalformedPayload, also where owners
+    would be repeated to more than 256 MiB.
     """
     layout = otlp.layout(signal)
     check_limits(signal, max_items, max_bytes, level)
@@ -46,7 +46,7 @@ def split(
     most_bytes = len(payload) if max_bytes is None else max_bytes
     if count <= most_items and len(payload) <= most_bytes:
         return [payload]
-    depth = len(layout.levels) if level == "item" else LEVELS.index(level) + 1
+    depth = layout.unit if level == "item" else LEVELS.index(level) + 1
     parts: list[bytes] = []
     size = 0
     for part in _parts(_units(payload, layout.levels, depth, _REQUEST), most_items, max_bytes):

@@ -63,6 +63,9 @@ def _items(signal: str, message: Any) -> int:
         return sum(len(scope.spans) for owner in message.resource_spans for scope in owner.scope_spans)
     if signal == "logs":
         return sum(len(scope.log_records) for owner in message.resource_logs for scope in owner.scope_logs)
+    if signal == "profiles":
+        scopes = (scope for owner in message.resource_profiles for scope in owner.scope_profiles)
+        return sum(len(profile.samples) for scope in scopes for profile in scope.profiles)
     return sum(
         len(getattr(metric, kind).data_points)
         for owner in message.resource_metrics

@@ -24,6 +24,8 @@ MAX_PAYLOAD_BYTES = 1 << 30
 
 def scan(signal: str, payload: bytes) -> "View":
     """Read a payload that passed `validate`; raises MalformedPayload for another one."""
+    if signal == "profiles":
+        raise ValueError("profiles is not supported")
     layout = otlp.layout(signal)
     if len(payload) > MAX_PAYLOAD_BYTES:
         raise MalformedPayload("a payload of more than 1 GiB")

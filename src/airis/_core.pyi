@@ -26,6 +26,12 @@ def split(
     more than 256 MiB.
     """
 
+def from_json(signal: str, body: bytes) -> bytes:
+    """The protobuf payload of an OTLP/JSON request; raises MalformedPayload, which names the field."""
+
+def to_json(signal: str, payload: bytes) -> bytes:
+    """The payload as one OTLP/JSON object; raises MalformedPayload for one that did not pass `validate`."""
+
 def scan(signal: str, payload: bytes) -> View:
     """Read a payload that passed `validate`; raises MalformedPayload for another one."""
 
@@ -312,7 +318,7 @@ class Tls:
 
 @final
 class Joined:
-    """Requests of one signal, one listener and the same metadata, joined."""
+    """Requests of one signal, one listener, one encoding and the same metadata, joined; those of profiles never are."""
 
     @property
     def token(self) -> int:
@@ -325,7 +331,13 @@ class Joined:
         """The object that the route was given with."""
 
     @property
-    def payload(self) -> bytes: ...
+    def encoding(self) -> Literal["protobuf", "json"]:
+        """How the requests were encoded, and their answers are to be."""
+
+    @property
+    def payload(self) -> bytes:
+        """Protobuf."""
+
     @property
     def items(self) -> int: ...
     @property
@@ -352,10 +364,10 @@ class Asked:
         """What it is.
 
         To be answered: ``head`` (path, method or content type), ``encoding``, ``too_large``, ``corrupt``,
-        ``malformed``, ``full`` (no space), ``late``, ``json`` (a body to read), ``handshake`` (a TLS client comes;
-        any answer goes on). Of a gRPC call that is no export: ``call``, then ``message`` and ``end``, or one of the
-        faults above. To be known: ``cut_off`` (a body that did not come), ``gone`` (all who waited for the token
-        left), ``drained`` (everything has ended after `Intake.stop`).
+        ``malformed``, ``full`` (no space), ``late``, ``handshake`` (a TLS client comes; any answer goes on). Of a
+        gRPC call that is no export: ``call``, then ``message`` and ``end``, or one of the faults above. To be known:
+        ``cut_off`` (a body that did not come), ``gone`` (all who waited for the token left), ``drained`` (everything
+        has ended after `Intake.stop`).
         """
 
     @property
@@ -374,8 +386,6 @@ class Asked:
     def content_type(self) -> str: ...
     @property
     def payload(self) -> bytes: ...
-    @property
-    def metadata(self) -> list[tuple[str, str]] | None: ...
 
 @final
 class Intake:

@@ -52,6 +52,18 @@ async def busy_with_first(stage: Stage, limits: Limits = Limits()) -> tuple[Grou
     return group, first
 
 
+async def test_batches_that_cannot_be_joined_go_one_after_the_other() -> None:
+    group, first = await busy_with_first(stage := Stage())
+    profiles = [Batch(Signal.PROFILES, name, items) for name, items in ((b"a", 0), (b"b", 0), (b"c", 3))]
+    callers = [asyncio.create_task(group.submit(each)) for each in profiles]
+    await asyncio.sleep(0)
+
+    stage.gate.set()
+    await asyncio.gather(first, *callers)
+
+    assert stage.groups == [[b"first"], [b"a"], [b"b"], [b"c"]]
+
+
 async def test_an_idle_stage_gets_a_batch_at_once() -> None:
     clock = ManualClock()
     group = GroupCommit(stage := Stage(), Limits(interval_s=10), clock, clock.sleep)

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.profiles.v1development.profiles_service_pb2 import ExportProfilesServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
@@ -266,6 +267,61 @@ def test_parts_of_nothing_are_refused(kernels, name, limit):
         kernels.scan("traces", b"").split(**{name: limit})
 
 
+def profiles(*samples: int, table: str = "s") -> bytes:
+    """Profiles with so many samples each, in a scope each, behind the table that they refer to."""
+    request = ExportProfilesServiceRequest()
+    request.dictionary.string_table.extend(["", table])
+    owner = request.resource_profiles.add(schema_url="u")
+    for number, count in enumerate(samples):
+        profile = owner.scope_profiles.add().profiles.add(period=number)
+        for _ in range(count):
+            profile.samples.add(stack_index=1)
+    return request.SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("samples", "max_items", "counts"),
+    [
+        ((1, 1, 1), 2, [2, 1]),
+        ((2, 1, 2), 3, [3, 2]),
+        ((2, 2, 2), 3, [2, 2, 2]),
+        ((5, 1, 1), 3, [5, 2]),
+        ((1, 5, 1), 3, [1, 5, 1]),
+        ((0, 0, 2, 0, 2, 0), 2, [2, 2]),
+        ((4, 4), 8, [8]),
+        ((9,), 3, [9]),
+    ],
+)
+def test_profiles_are_never_cut_and_every_part_has_the_tables(kernels, samples, max_items, counts):
+    payload = profiles(*samples)
+
+    parts = kernels.split("profiles", payload, max_items)
+
+    assert [kernels.count_items("profiles", part) for part in parts] == counts
+    whole = ExportProfilesServiceRequest.FromString(payload)
+    read = [ExportProfilesServiceRequest.FromString(part) for part in parts]
+    assert all(part.dictionary == whole.dictionary for part in read)
+    found = [
+        profile
+        for part in read
+        for owner in part.resource_profiles
+        for scoped in owner.scope_profiles
+        for profile in scoped.profiles
+    ]
+    assert [(profile.period, len(profile.samples)) for profile in found] == list(enumerate(samples))
+
+
+@pytest.mark.parametrize(("count", "is_split"), [(15, True), (17, False)])
+def test_tables_are_not_repeated_without_end(kernels, count, is_split):
+    payload = profiles(*[1] * count, table="x" * (16 * 1024 * 1024))
+
+    if is_split:
+        assert len(kernels.split("profiles", payload, 1)) == count
+    else:
+        with pytest.raises(MalformedPayload, match="what owns the items would be repeated to more than 256 MiB"):
+            kernels.split("profiles", payload, 1)
+
+
 def test_a_malformed_payload_is_refused(kernels):
     with pytest.raises(MalformedPayload):
         kernels.split("traces", b"\x0a\x05", 1)
@@ -284,6 +340,14 @@ def test_joining_batches_is_joining_bytes(kernels):
     assert joined.items == 7 == kernels.validate("traces", joined.payload)[1]
     assert (joined.origin, joined.arrived_unix_nano) == (origin, 5)
     assert joined.id not in {batch.id for batch in batches}
+    assert join(batches[:1]) is batches[0]
+
+
+def test_batches_of_profiles_are_not_joined():
+    batches = [Batch(Signal.PROFILES, profiles(1), 1), Batch(Signal.PROFILES, profiles(2), 2)]
+
+    with pytest.raises(ValueError, match="batches of profiles cannot be joined"):
+        join(batches)
     assert join(batches[:1]) is batches[0]
 
 

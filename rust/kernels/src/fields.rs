@@ -105,6 +105,8 @@ impl Level {
                 (Signal::Metrics, 9) => 9,
                 (Signal::Metrics, 10) => 1,
                 (Signal::Metrics, _) => 7,
+                // They refer to a table of the request.
+                (Signal::Profiles, _) => 0,
             },
         }
     }

@@ -10,6 +10,7 @@ pub mod edits;
 pub mod encode;
 pub mod fields;
 pub mod group;
+pub mod json;
 pub mod logs;
 pub mod metrics;
 pub mod otlp;

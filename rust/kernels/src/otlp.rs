@@ -35,6 +35,7 @@ pub enum Signal {
     Traces,
     Metrics,
     Logs,
+    Profiles,
 }
 
 impl Signal {
@@ -44,6 +45,7 @@ impl Signal {
             "traces" => Some(Self::Traces),
             "metrics" => Some(Self::Metrics),
             "logs" => Some(Self::Logs),
+            "profiles" => Some(Self::Profiles),
             _ => None,
         }
     }
@@ -54,6 +56,7 @@ impl Signal {
             Self::Traces => "traces",
             Self::Metrics => "metrics",
             Self::Logs => "logs",
+            Self::Profiles => "profiles",
         }
     }
 
@@ -63,6 +66,7 @@ impl Signal {
             Self::Traces => &TRACES,
             Self::Metrics => &METRICS,
             Self::Logs => &LOGS,
+            Self::Profiles => &PROFILES,
         }
     }
 
@@ -71,7 +75,22 @@ impl Signal {
         match self {
             Self::Traces | Self::Logs => &[&[1], &[2], &[2]],
             Self::Metrics => &[&[1], &[2], &[2], &METRIC_DATA, &[1]],
+            // Its items are the samples of a profile.
+            Self::Profiles => &[&[1], &[2], &[2], &[2]],
         }
+    }
+
+    /// How many of the levels lead to what is never cut: an item, or a profile with its samples.
+    pub fn unit(self) -> usize {
+        match self {
+            Self::Traces | Self::Logs | Self::Profiles => 3,
+            Self::Metrics => 5,
+        }
+    }
+
+    /// Whether payloads can be joined; what a profile refers to are places in tables of its own request.
+    pub fn is_joinable(self) -> bool {
+        self != Self::Profiles
     }
 }
 
@@ -150,5 +169,39 @@ static EXPONENTIAL_POINT: Message =
     Message(&[O, KV, O, O, O, O, O, O, Kind::Message(&BUCKETS), Kind::Message(&BUCKETS), O, Kind::Message(&EXEMPLAR)]);
 static BUCKETS: Message = Message(&[O, O, Kind::Varints]);
 static SUMMARY: Message = Message(&[O, Kind::Message(&SUMMARY_POINT)]);
-static SUMMARY_POINT: Message = Message(&[O, O, O, O, O, O, Kind::Message(&QUANTILE), KV]);
-static QUANTILE: Message = Message(&[]);
+static SUMMARY_POINT: Message = Message(&[O, O, O, O, O, O, Kind::Message(&NUMBERS_ONLY), KV]);
+/// A message without texts and messages: a quantile, a line, a link.
+static NUMBERS_ONLY: Message = Message(&[]);
+
+static PROFILES: Message = Message(&[O, Kind::Message(&RESOURCE_PROFILES), Kind::Message(&DICTIONARY)]);
+static RESOURCE_PROFILES: Message = Message(&[O, Kind::Message(&RESOURCE), Kind::Message(&SCOPE_PROFILES), T]);
+static SCOPE_PROFILES: Message = Message(&[O, Kind::Message(&SCOPE), Kind::Message(&PROFILE), T]);
+static PROFILE: Message = Message(&[
+    O,
+    Kind::Message(&NUMBERS_ONLY),
+    Kind::Message(&SAMPLE),
+    O,
+    O,
+    Kind::Message(&NUMBERS_ONLY),
+    O,
+    O,
+    O,
+    T,
+    O,
+    Kind::Varints,
+]);
+static SAMPLE: Message = Message(&[O, O, Kind::Varints, O, Kind::Varints, Kind::Fixed64s]);
+static DICTIONARY: Message = Message(&[
+    O,
+    Kind::Message(&MAPPING),
+    Kind::Message(&LOCATION),
+    Kind::Message(&NUMBERS_ONLY),
+    Kind::Message(&NUMBERS_ONLY),
+    T,
+    Kind::Message(&UNIT_VALUE),
+    Kind::Message(&STACK),
+]);
+static MAPPING: Message = Message(&[O, O, O, O, O, Kind::Varints]);
+static LOCATION: Message = Message(&[O, O, O, Kind::Message(&NUMBERS_ONLY), Kind::Varints]);
+static UNIT_VALUE: Message = Message(&[O, O, Kind::Message(&ANY_VALUE)]);
+static STACK: Message = Message(&[O, Kind::Varints]);

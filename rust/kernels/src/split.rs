@@ -1,13 +1,14 @@
 //! Payloads and views cut into smaller ones without reading their items.
 
 use std::convert::Infallible;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::buffers::{Buffer, Slice};
 use super::otlp::Signal;
 use super::partition::{Builder, Path};
 use super::scan::outline;
-use super::validate::count_items;
+use super::validate::{count, count_items};
 use super::view::{Level, Metric, Owner, Scope, View};
 use super::wire::{Malformed, field_size};
 
@@ -135,6 +136,21 @@ fn own_size(message: Option<Slice>, schema_url: Slice, rest: Slice) -> usize {
     message.map_or(0, |message| field_size(1, message.size())) + schema_url + rest.size()
 }
 
+impl View {
+    /// The number of items in a range of what is not cut: a profile has as many as it has samples.
+    fn count(&self, range: Range<usize>) -> usize {
+        if self.signal != Signal::Profiles {
+            return range.len();
+        }
+        let (bytes, below) = (self.open(), &self.signal.levels()[self.signal.unit()..]);
+        let samples = self.items[range].iter().map(|profile| {
+            let message = bytes.at(*profile);
+            count(message, 0, message.len(), below).unwrap_or_default()
+        });
+        samples.sum()
+    }
+}
+
 /// What is not cut, by its index.
 #[derive(Clone, Copy)]
 enum Unit {
@@ -147,10 +163,10 @@ enum Unit {
 impl Unit {
     fn items(self, view: &View) -> usize {
         match self {
-            Self::Owner(index) => view.owners[index].items.len(),
-            Self::Scope(index) => view.scopes[index].items.len(),
+            Self::Owner(index) => view.count(view.owners[index].items.clone()),
+            Self::Scope(index) => view.count(view.scopes[index].items.clone()),
             Self::Metric(index) => view.metrics[index].items.len(),
-            Self::Item(_) => 1,
+            Self::Item(index) => view.count(index..index + 1),
         }
     }
 

@@ -140,7 +140,8 @@ pub fn count_items(signal: Signal, payload: &[u8]) -> Result<usize, Malformed> {
     count(payload, 0, payload.len(), signal.levels())
 }
 
-fn count(data: &[u8], start: usize, end: usize, levels: &[&[u32]]) -> Result<usize, Malformed> {
+/// The number of items in `data[start..end]`, which lie so many levels below.
+pub fn count(data: &[u8], start: usize, end: usize, levels: &[&[u32]]) -> Result<usize, Malformed> {
     let Some((numbers, below)) = levels.split_first() else { return Ok(1) };
     let mut items = 0;
     let mut chosen = 0;

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::io::Write;
 use std::mem;
 
+use super::json::plain_run;
 use super::wire::{Content, Fields};
 
 /// An `AnyValue`.
@@ -204,9 +205,17 @@ fn write_signs<'a>(values: impl Iterator<Item = Value<'a>>, out: &mut Vec<u8>) {
 
 /// Append an integer in decimal digits.
 pub fn write_integer(number: i64, out: &mut Vec<u8>) {
+    if number < 0 {
+        out.push(b'-');
+    }
+    write_unsigned(number.unsigned_abs(), out);
+}
+
+/// Append an integer in decimal digits.
+pub fn write_unsigned(number: u64, out: &mut Vec<u8>) {
     let mut digits = [0; 20];
     let mut at = digits.len();
-    let mut rest = number.unsigned_abs();
+    let mut rest = number;
     loop {
         at -= 1;
         digits[at] = b'0' + (rest % 10) as u8;
@@ -214,9 +223,6 @@ pub fn write_integer(number: i64, out: &mut Vec<u8>) {
         if rest == 0 {
             break;
         }
-    }
-    if number < 0 {
-        out.push(b'-');
     }
     out.extend_from_slice(&digits[at..]);
 }
@@ -311,7 +317,12 @@ pub fn write_plain(number: f64, out: &mut Vec<u8>) {
 /// Append text as a JSON string.
 pub fn write_quoted(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
-    for &byte in text {
+    let mut rest = text;
+    loop {
+        let (size, _) = plain_run(rest);
+        out.extend_from_slice(&rest[..size]);
+        let Some((&byte, behind)) = rest[size..].split_first() else { break };
+        rest = behind;
         match byte {
             b'"' => out.extend_from_slice(b"\\\""),
             b'\\' => out.extend_from_slice(b"\\\\"),
@@ -320,11 +331,10 @@ pub fn write_quoted(text: &[u8], out: &mut Vec<u8>) {
             b'\t' => out.extend_from_slice(b"\\t"),
             0x08 => out.extend_from_slice(b"\\b"),
             0x0c => out.extend_from_slice(b"\\f"),
-            0..0x20 => {
+            _ => {
                 out.extend_from_slice(b"\\u00");
                 write_hex(&[byte], out);
             }
-            _ => out.push(byte),
         }
     }
     out.push(b'"');
@@ -351,7 +361,8 @@ fn hex_digits(byte: u8) -> [u8; 2] {
     [digit(byte >> 4), digit(byte & 15)]
 }
 
-fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
+/// Append bytes in base64, with padding.
+pub fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for chunk in bytes.chunks(3) {
         let mut bits = 0;

@@ -246,5 +246,7 @@ fn item_attributes(signal: Signal, kind: u32) -> u32 {
         (Signal::Metrics, 9) => 9,
         (Signal::Metrics, 10) => 1,
         (Signal::Metrics, _) => 7,
+        // They refer to a table of the request.
+        (Signal::Profiles, _) => 0,
     }
 }

@@ -30,7 +30,7 @@ mod _core {
     use super::pattern::Pattern;
 
     #[pymodule_export]
-    use super::payloads::{count_items, split, validate};
+    use super::payloads::{count_items, from_json, split, to_json, validate};
 
     #[pymodule_export]
     use super::predicate::Predicate;

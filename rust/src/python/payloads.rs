@@ -4,11 +4,11 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use super::bytes::{buffer, malformed, signal_of, work};
+use super::bytes::{buffer, joined, malformed, signal_of, work};
 use airis_kernels::otlp::Signal;
 use airis_kernels::split::Limits;
 use airis_kernels::view::Level;
-use airis_kernels::{split as splitting, validate as validation};
+use airis_kernels::{json, split as splitting, validate as validation};
 
 /// The payload with invalid UTF-8 repaired, its number of items, and the number of repaired strings.
 #[pyfunction]
@@ -68,4 +68,20 @@ pub fn limits(signal: Signal, max_items: Option<i64>, max_bytes: Option<i64>, le
 pub fn level_of(signal: Signal, name: &str) -> PyResult<Level> {
     let known = Level::from_name(name).filter(|level| *level != Level::Metric || signal == Signal::Metrics);
     known.ok_or_else(|| PyValueError::new_err(format!("{} have no level {name}", signal.name())))
+}
+
+/// The protobuf payload of an OTLP/JSON request; raises MalformedPayload, which names the field.
+#[pyfunction]
+pub fn from_json<'py>(signal: &str, body: &Bound<'py, PyBytes>) -> PyResult<Bound<'py, PyBytes>> {
+    let signal = signal_of(signal)?;
+    joined(body.py(), &[work(body, |text| json::from_json(signal, text))?])
+}
+
+/// The payload as one OTLP/JSON object; raises MalformedPayload for one that did not pass `validate`.
+#[pyfunction]
+pub fn to_json<'py>(signal: &str, payload: &Bound<'py, PyBytes>) -> PyResult<Bound<'py, PyBytes>> {
+    let known = signal_of(signal)?;
+    let work_on =
+        |bytes: &[u8]| json::to_json(known, bytes).map_err(|fault| format!("not an OTLP {signal} request: {fault}"));
+    joined(payload.py(), &[work(payload, work_on)?])
 }

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
-use super::bytes::{buffer, joined, malformed, signal_of};
+use super::bytes::{buffer, joined, malformed, not_supported, signal_of};
 use super::edits::Edits;
 use super::payloads::limits;
 use super::sources::{found, source_of};
@@ -32,7 +32,11 @@ const DEFAULT_GROUPS: i64 = 10_000;
 #[pyfunction]
 pub fn scan(signal: Bound<'_, PyString>, payload: Bound<'_, PyBytes>) -> PyResult<View> {
     let py = payload.py();
-    let known = signal_of(signal.to_str()?)?;
+    let name = signal.to_str()?;
+    let known = signal_of(name)?;
+    if known == Signal::Profiles {
+        return Err(not_supported(name));
+    }
     let buffer = buffer(&payload);
     let view = py.detach(|| scanning::scan(known, buffer)).map_err(|fault| malformed(py, &fault))?;
     let made = View::new(signal.unbind(), view);
@@ -275,8 +279,8 @@ impl View {
     fn native(&self, py: Python<'_>, arrived_unix_nano: u64, series: &SeriesIndex) -> PyResult<Blocks> {
         self.view.check_repetition().map_err(|fault| malformed(py, &fault))?;
         let mut registered = HashMap::new();
-        let encoded: Box<dyn Tables> = py.detach(|| -> Box<dyn Tables> {
-            match self.view.signal {
+        let encoded = py.detach(|| -> Option<Box<dyn Tables>> {
+            Some(match self.view.signal {
                 Signal::Traces => Box::new(Traces::encode(&self.view, arrived_unix_nano)),
                 Signal::Logs => Box::new(Logs::encode(&self.view, arrived_unix_nano)),
                 Signal::Metrics => {
@@ -285,8 +289,10 @@ impl View {
                     registered = std::mem::take(&mut metrics.registered);
                     Box::new(metrics)
                 }
-            }
+                Signal::Profiles => return None,
+            })
         });
+        let encoded = encoded.ok_or_else(|| not_supported("profiles"))?;
         let (tables, rows) = (PyDict::new(py), PyDict::new(py));
         let blocks = py.detach(|| {
             let blocks = encoded.blocks().into_iter();

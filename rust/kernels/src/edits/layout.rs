@@ -130,6 +130,7 @@ pub fn kinds(signal: Signal) -> &'static [u32] {
     match signal {
         Signal::Metrics => &[5, 9, 10, 11],
         Signal::Traces | Signal::Logs => &[0],
+        Signal::Profiles => &[],
     }
 }
 

@@ -152,6 +152,8 @@ impl Edits {
             Signal::Traces => &self.traces,
             Signal::Metrics => &self.metrics,
             Signal::Logs => &self.logs,
+            // There is no view of them.
+            Signal::Profiles => return Err("profiles are not edited"),
         };
         stages.as_deref().map_err(String::as_str)
     }
@@ -256,11 +258,7 @@ impl Stage {
 
 /// What is said of a level or a field that items of a signal do not have.
 fn absent(signal: Signal, level: Level, field: Option<&str>) -> String {
-    let signal = match signal {
-        Signal::Traces => "traces",
-        Signal::Metrics => "metrics",
-        Signal::Logs => "logs",
-    };
+    let signal = signal.name();
     format!("{signal} have no {} {}", level.name(), field.unwrap_or("attributes"))
 }
 

@@ -28,6 +28,7 @@ pub fn fields(signal: Signal, level: Level) -> Fields {
         (Level::Item, Signal::Traces) => &SPAN,
         (Level::Item, Signal::Logs) => &LOG_RECORD,
         (Level::Item, Signal::Metrics) => &POINT,
+        (Level::Item, Signal::Profiles) => &[],
         (Level::Event, _) => &EVENT,
         (Level::Link, _) => &LINK,
         (Level::Exemplar, _) => &EXEMPLAR,
