@@ -12,10 +12,24 @@ pub enum Kind {
     Message(&'static Message),
     /// A `KeyValue`: a message, but by far the most frequent one.
     Attribute,
+    /// An `AnyValue`: a message, but mostly a plain text.
+    Value,
     /// Packed varints.
     Varints,
     /// Packed numbers of eight bytes.
     Fixed64s,
+}
+
+impl Kind {
+    /// The message that it is.
+    pub fn message(self) -> Option<&'static Message> {
+        match self {
+            Self::Message(message) => Some(message),
+            Self::Attribute => Some(&KEY_VALUE),
+            Self::Value => Some(&ANY_VALUE),
+            Self::Other | Self::Text | Self::Varints | Self::Fixed64s => None,
+        }
+    }
 }
 
 /// A message: the kinds of its fields by number.
@@ -101,9 +115,9 @@ const O: Kind = Kind::Other;
 const T: Kind = Kind::Text;
 const KV: Kind = Kind::Attribute;
 
-pub static KEY_VALUE: Message = Message(&[O, T, Kind::Message(&ANY_VALUE)]);
+pub static KEY_VALUE: Message = Message(&[O, T, Kind::Value]);
 pub static ANY_VALUE: Message = Message(&[O, T, O, O, O, Kind::Message(&ARRAY_VALUE), Kind::Message(&KEY_VALUE_LIST)]);
-static ARRAY_VALUE: Message = Message(&[O, Kind::Message(&ANY_VALUE)]);
+static ARRAY_VALUE: Message = Message(&[O, Kind::Value]);
 static KEY_VALUE_LIST: Message = Message(&[O, KV]);
 
 static ENTITY_REF: Message = Message(&[O, T, T, T, T]);
@@ -138,7 +152,7 @@ static STATUS: Message = Message(&[O, O, T]);
 static LOGS: Message = Message(&[O, Kind::Message(&RESOURCE_LOGS)]);
 static RESOURCE_LOGS: Message = Message(&[O, Kind::Message(&RESOURCE), Kind::Message(&SCOPE_LOGS), T]);
 static SCOPE_LOGS: Message = Message(&[O, Kind::Message(&SCOPE), Kind::Message(&LOG_RECORD), T]);
-static LOG_RECORD: Message = Message(&[O, O, O, T, O, Kind::Message(&ANY_VALUE), KV, O, O, O, O, O, T]);
+static LOG_RECORD: Message = Message(&[O, O, O, T, O, Kind::Value, KV, O, O, O, O, O, T]);
 
 static METRICS: Message = Message(&[O, Kind::Message(&RESOURCE_METRICS)]);
 static RESOURCE_METRICS: Message = Message(&[O, Kind::Message(&RESOURCE), Kind::Message(&SCOPE_METRICS), T]);
@@ -203,5 +217,5 @@ static DICTIONARY: Message = Message(&[
 ]);
 static MAPPING: Message = Message(&[O, O, O, O, O, Kind::Varints]);
 static LOCATION: Message = Message(&[O, O, O, Kind::Message(&NUMBERS_ONLY), Kind::Varints]);
-static UNIT_VALUE: Message = Message(&[O, O, Kind::Message(&ANY_VALUE)]);
+static UNIT_VALUE: Message = Message(&[O, O, Kind::Value]);
 static STACK: Message = Message(&[O, Kind::Varints]);

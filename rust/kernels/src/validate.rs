@@ -46,7 +46,7 @@ fn check_message(
         match message.kind(field.number) {
             Kind::Other => {}
             Kind::Text => *invalid += usize::from(!is_utf8(content)),
-            Kind::Message(_) | Kind::Attribute if depth == 0 => {
+            Kind::Message(_) | Kind::Attribute | Kind::Value if depth == 0 => {
                 return Err(Malformed::new("more than 100 messages in one another", field.start));
             }
             Kind::Attribute => {
@@ -56,6 +56,9 @@ fn check_message(
                 // They come in a row, and nearly always in the same form.
                 fields.pass(field.number, |content| is_plain_attribute(content, depth - 1));
             }
+            // Tags and sizes are ASCII, too.
+            Kind::Value if content.is_ascii() && is_plain(content) => {}
+            Kind::Value => check_message(&data[..field.end], field.body, &ANY_VALUE, depth - 1, invalid)?,
             Kind::Message(inner) => check_message(&data[..field.end], field.body, inner, depth - 1, invalid)?,
             Kind::Varints => {
                 let mut at = 0;
@@ -110,14 +113,12 @@ pub(crate) fn repair(
     let mut out: Option<Vec<u8>> = None;
     let mut fields = Fields::within(data, start, end, depth);
     while let Some(field) = fields.read()? {
-        let mended = match (message.kind(field.number), field.content) {
-            (Kind::Message(inner), Content::Length(_)) => {
+        let kind = message.kind(field.number);
+        let mended = match (kind.message(), field.content) {
+            (Some(inner), Content::Length(_)) => {
                 repair(data, field.body, field.end, inner, depth.saturating_sub(1), repairs)?
             }
-            (Kind::Attribute, Content::Length(_)) => {
-                repair(data, field.body, field.end, &KEY_VALUE, depth.saturating_sub(1), repairs)?
-            }
-            (Kind::Text, Content::Length(text)) if !is_utf8(text) => {
+            (None, Content::Length(text)) if matches!(kind, Kind::Text) && !is_utf8(text) => {
                 *repairs += 1;
                 Some(String::from_utf8_lossy(text).into_owned().into_bytes())
             }
