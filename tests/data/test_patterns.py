@@ -46,6 +46,13 @@ def test_a_pattern_that_go_refuses_is_refused(kernels, case):
         kernels.Pattern(case["pattern"])
 
 
+def test_what_is_repeated_no_time_counts_nothing():
+    # Go takes it, RE2 itself does not.
+    pattern = pytest.importorskip("airis._core").Pattern("(?:(?:x{1000}){0}a){2}")
+
+    assert pattern.search(b"baa") == [(1, 3)]
+
+
 @pytest.mark.parametrize(
     ("pattern", "message"),
     [
@@ -219,6 +226,15 @@ def make_pattern(chance: random.Random, depth: int = 0) -> str:
         parts += ["|", make_pattern(chance, depth + 1)]
     flags = chance.choice(["(?i)", "(?m)", "(?sU)"]) if depth == 0 and chance.random() < 0.2 else ""
     return flags + "".join(parts)
+
+
+@given(st.text(st.sampled_from([*r"()[]{}?*+|^$.\\-:,<>=!PQEpxdwsbBzAimsU0123é\n", "\x00", "a"]), max_size=40))
+@settings(deadline=None, derandomize=True, max_examples=1000)
+def test_any_text_is_a_pattern_or_refused(text):
+    native = pytest.importorskip("airis._core")
+    pattern = compiled(native, text, whole=False)
+
+    assert pattern is None or pattern.matches(b"a\n\xc3\xa9") in (True, False)
 
 
 def compiled(back_end: ModuleType, pattern: str, *, whole: bool) -> Any:

@@ -263,6 +263,19 @@ def event(**values: Any) -> Span.Event:
         (Compare(Field("event", "name"), "==", Attribute("link", "l")), b"\1\0"),
         (Some("event", Some("link", Compare(Field("event", "name"), "==", Attribute("link", "l")))), b"\1\0"),
         (Some("event", Compare(Attribute("resource", "service.name"), "==", "shop")), b"\1\0"),
+        # One event beside another: what is asked of the outer one is asked of it also after the inner one.
+        (
+            Some(
+                "event",
+                AllOf(
+                    (
+                        AllOf((Compare(Field("event", "name"), "==", "a"),) * 9),
+                        Some("event", Compare(Field("event", "name"), "==", "b")),
+                    )
+                ),
+            ),
+            b"\1\0",
+        ),
     ],
 )
 def test_a_condition_on_events_holds_where_it_holds_for_one_of_them(kernels, condition, expected):

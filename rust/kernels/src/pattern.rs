@@ -3,6 +3,7 @@
 //! A text is UTF-8. Bytes that are not may be searched as well: no character of a pattern matches them (Go takes each
 //! for U+FFFD).
 
+mod characters;
 mod classes;
 mod syntax;
 
