@@ -6,6 +6,7 @@ pub mod blocks;
 pub mod columns;
 pub mod logs;
 pub mod metrics;
+pub mod order;
 pub mod otlp;
 pub mod owners;
 pub mod prometheus_names;

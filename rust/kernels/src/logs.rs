@@ -2,6 +2,7 @@
 
 use super::blocks::{ARRIVAL, Block, LC, MAP, OBSERVED, SENT, SOURCE, TIME, Tables, column};
 use super::columns::{Attributes, Fixed, LowCardinality, Text};
+use super::order::Order;
 use super::owners::{ResourceColumns, ScopeColumns};
 use super::scan::Index;
 use super::values::Value;
@@ -9,6 +10,7 @@ use super::wire::{Content, Fields};
 
 /// The signature of a body that is not there.
 const ABSENT: &[u8] = b"-";
+const FIVE_MINUTES_NANO: u64 = 300 * 1_000_000_000;
 
 /// The columns of `otel_logs`.
 #[derive(Default)]
@@ -33,19 +35,13 @@ pub struct Logs {
 }
 
 impl Logs {
-    /// The rows of all log records in a payload.
+    /// The rows of all log records in a payload, in the order of the table.
     pub fn encode(index: &Index, payload: &[u8], arrived: u64) -> Self {
         let mut logs = Self { rows: index.items.len(), ..Self::default() };
-        for owner in index.owners.iter().filter(|owner| !owner.items.is_empty()) {
-            logs.resource.push(owner.resource.bytes(payload), &payload[owner.schema_url.clone()]);
-            logs.resource.repeat(owner.items.len() - 1);
-        }
-        for scope in index.scopes.iter().filter(|scope| !scope.items.is_empty()) {
-            logs.scope.push(scope.scope.bytes(payload), &payload[scope.schema_url.clone()]);
-            logs.scope.repeat(scope.items.len() - 1);
-        }
-        for item in &index.items {
-            logs.push(&payload[item.clone()], arrived);
+        let order = Order::new(index, payload, |services| keys(index, payload, arrived, services));
+        order.fill(index, payload, &mut logs.resource, &mut logs.scope);
+        for &item in &order.items {
+            logs.push(&payload[index.items[item as usize].clone()], arrived);
         }
         logs
     }
@@ -72,11 +68,7 @@ impl Logs {
                 _ => {}
             }
         }
-        let (timestamp, source) = match (time, observed) {
-            (0, 0) => (arrived, ARRIVAL),
-            (0, observed) => (observed, OBSERVED),
-            (time, _) => (time, SENT),
-        };
+        let (timestamp, source) = stored_time(time, observed, arrived);
         self.timestamp.push(timestamp);
         self.observed_timestamp.push(observed);
         self.timestamp_source.push(source);
@@ -104,6 +96,33 @@ impl Logs {
                 self.body_type.push(ABSENT);
             }
         }
+    }
+}
+
+/// The key of the table: five minutes, service and time.
+fn keys(index: &Index, payload: &[u8], arrived: u64, services: &[u32]) -> Vec<(u64, u32, u64)> {
+    let items = index.items.iter().zip(services);
+    let keys = items.map(|(item, &service)| {
+        let (mut time, mut observed) = (0, 0);
+        for field in Fields::new(&payload[item.clone()]) {
+            match (field.number, field.content) {
+                (1, Content::Fixed64(number)) => time = number,
+                (11, Content::Fixed64(number)) => observed = number,
+                _ => {}
+            }
+        }
+        let time = stored_time(time, observed, arrived).0;
+        (time / FIVE_MINUTES_NANO, service, time)
+    });
+    keys.collect()
+}
+
+/// The time that is stored for a record, and where it comes from.
+fn stored_time(time: u64, observed: u64, arrived: u64) -> (u64, u8) {
+    match (time, observed) {
+        (0, 0) => (arrived, ARRIVAL),
+        (0, observed) => (observed, OBSERVED),
+        (time, _) => (time, SENT),
     }
 }
 

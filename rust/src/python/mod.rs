@@ -1,5 +1,6 @@
 //! The Python boundary: what `airis._core` is made of, each part in a file of its own.
 
+mod blocks;
 mod bytes;
 #[cfg(unix)]
 mod intake;
@@ -17,7 +18,10 @@ mod _core {
     use super::payloads::{count_items, split, validate};
 
     #[pymodule_export]
-    use super::view::{Blocks, SeriesIndex, View, scan};
+    use super::blocks::Blocks;
+
+    #[pymodule_export]
+    use super::view::{SeriesIndex, View, scan};
 
     #[cfg(unix)]
     #[pymodule_export]

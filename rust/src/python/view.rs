@@ -5,16 +5,17 @@ use std::sync::{PoisonError, RwLock};
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList, PyString};
+use pyo3::types::{PyBytes, PyList, PyString};
 
-use super::bytes::{joined, malformed, signal_of, work};
+use super::blocks::Blocks;
+use super::bytes::{malformed, signal_of, work};
 use airis_kernels::blocks::Tables;
 use airis_kernels::logs::Logs;
 use airis_kernels::metrics::Metrics;
 use airis_kernels::otlp::Signal;
 use airis_kernels::scan as scanning;
 use airis_kernels::scan::{Index, Level};
-use airis_kernels::series::{Registered, SeriesKey};
+use airis_kernels::series::Registered;
 use airis_kernels::traces::Traces;
 
 /// Read a payload that passed `validate`; raises MalformedPayload for another one.
@@ -85,37 +86,7 @@ impl View {
                 }
             }
         });
-        let (tables, rows) = (PyDict::new(py), PyDict::new(py));
-        let blocks = py.detach(|| {
-            let blocks = encoded.blocks().into_iter();
-            blocks.map(|block| (block.table, block.rows, block.parts())).collect::<Vec<_>>()
-        });
-        for (table, count, parts) in &blocks {
-            tables.set_item(table, joined(py, parts)?)?;
-            rows.set_item(table, count)?;
-        }
-        py.detach(|| drop(blocks));
-        py.detach(|| drop(encoded));
-        Ok(Blocks { tables: tables.unbind(), rows: rows.unbind(), registered })
-    }
-}
-
-/// What one payload becomes: a block for each table that gets rows.
-#[pyclass(frozen, module = "airis._core")]
-pub struct Blocks {
-    #[pyo3(get)]
-    tables: Py<PyDict>,
-    #[pyo3(get)]
-    rows: Py<PyDict>,
-    registered: HashMap<SeriesKey, u64>,
-}
-
-#[pymethods]
-impl Blocks {
-    /// The metric series that are registered here, for `SeriesIndex.add`.
-    #[getter]
-    fn series(&self) -> HashMap<SeriesKey, u64> {
-        self.registered.clone()
+        Ok(Blocks::new(encoded, registered))
     }
 }
 

@@ -1,0 +1,69 @@
+//! Items in the order of their table's rows, so that the store need not bring them into it: moving a row costs it a
+//! copy of every column, and it keeps what comes in order as it is.
+
+use super::columns::LowCardinality;
+use super::owners::{ResourceColumns, ScopeColumns, service};
+use super::scan::Index;
+
+/// For every row in order the numbers of its item, resource and scope.
+pub struct Order {
+    pub items: Vec<u32>,
+    resources: Vec<u32>,
+    scopes: Vec<u32>,
+}
+
+impl Order {
+    /// By service, then by a key of the item, which is given the place of its service among all; items that are alike
+    /// stay as they came.
+    pub fn new<K: Ord>(index: &Index, payload: &[u8], keys: impl FnOnce(&[u32]) -> Vec<K>) -> Self {
+        let count = index.items.len();
+        let (mut resources, mut scopes) = (vec![0; count], vec![0; count]);
+        let mut services = LowCardinality::default();
+        for (number, owner) in (0..).zip(&index.owners) {
+            resources[owner.items.clone()].fill(number);
+            services.push(&service(owner.resource.bytes(payload)));
+        }
+        for (number, scope) in (0..).zip(&index.scopes) {
+            scopes[scope.items.clone()].fill(number);
+        }
+        let ranks = services.ranks();
+        let services: Vec<u32> = resources.iter().map(|&number| ranks[number as usize]).collect();
+        let mut keyed: Vec<(K, u32)> = keys(&services).into_iter().zip(0..).collect();
+        if !keyed.is_sorted() {
+            keyed.sort_unstable();
+        }
+        let items: Vec<u32> = keyed.into_iter().map(|(_, item)| item).collect();
+        let of = |owners: &[u32]| items.iter().map(|&item| owners[item as usize]).collect();
+        let (resources, scopes) = (of(&resources), of(&scopes));
+        Self { items, resources, scopes }
+    }
+
+    /// Fill the columns of the rows' resources and scopes.
+    pub fn fill(&self, index: &Index, payload: &[u8], resources: &mut ResourceColumns, scopes: &mut ScopeColumns) {
+        let (rows, owners) = first_seen(&self.resources, index.owners.len());
+        for owner in owners.into_iter().map(|number| &index.owners[number as usize]) {
+            resources.push(owner.resource.bytes(payload), &payload[owner.schema_url.clone()]);
+        }
+        resources.spread(&rows);
+        let (rows, owners) = first_seen(&self.scopes, index.scopes.len());
+        for scope in owners.into_iter().map(|number| &index.scopes[number as usize]) {
+            scopes.push(scope.scope.bytes(payload), &payload[scope.schema_url.clone()]);
+        }
+        scopes.spread(&rows);
+    }
+}
+
+/// The numbers (below `count`) in the order in which they come first, and for each one given its place in that.
+fn first_seen(numbers: &[u32], count: usize) -> (Vec<u32>, Vec<u32>) {
+    let mut places = vec![u32::MAX; count];
+    let mut seen = vec![];
+    let rows = numbers.iter().map(|&number| {
+        let place = &mut places[number as usize];
+        if *place == u32::MAX {
+            *place = seen.len() as u32;
+            seen.push(number);
+        }
+        *place
+    });
+    (rows.collect(), seen)
+}
