@@ -1,4 +1,4 @@
-"""Blocks for the embedded store, without a copy through its socket: files in memory, of which a request names the place.
+"""Blocks for the embedded store in files in memory: a request names the place, instead of a body through the socket.
 
 Through the socket and the server a gigabyte costs some 2 CPU-seconds; written to a file in memory once, 0.2.
 """

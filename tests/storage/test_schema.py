@@ -85,7 +85,8 @@ async def test_a_newer_schema_is_refused_and_left_alone(engine, database):
     engine.query("INSERT INTO schema_migrations (version, name) VALUES (7, 'from the future')")
     recorder = Recorder(engine)
 
-    with pytest.raises(SchemaTooNew, match=f"database '{database}' has schema 7, this airis knows up to {len(migrations())}"):
+    said = f"database '{database}' has schema 7, this airis knows up to {len(migrations())}"
+    with pytest.raises(SchemaTooNew, match=said):
         await migrate(recorder, Schema(database, Retention(traces=DAY_S)))
 
     assert all("IF NOT EXISTS" in sql for sql in recorder.commands)

@@ -40,8 +40,8 @@ impl Logs {
         let mut logs = Self { rows: index.items.len(), ..Self::default() };
         let order = Order::new(index, payload, |services| keys(index, payload, arrived, services));
         order.fill(index, payload, &mut logs.resource, &mut logs.scope);
-        for &item in &order.items {
-            logs.push(&payload[index.items[item as usize].clone()], arrived);
+        for record in order.messages(index, payload) {
+            logs.push(record, arrived);
         }
         logs
     }

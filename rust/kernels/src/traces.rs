@@ -65,8 +65,8 @@ impl Traces {
         let mut traces = Self { rows: index.items.len(), ..Self::default() };
         let order = Order::new(index, payload, |services| keys(index, payload, arrived, services));
         order.fill(index, payload, &mut traces.resource, &mut traces.scope);
-        for &item in &order.items {
-            traces.push(&payload[index.items[item as usize].clone()], arrived);
+        for span in order.messages(index, payload) {
+            traces.push(span, arrived);
         }
         traces
     }
