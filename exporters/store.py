@@ -15,7 +15,7 @@ from airis.storage import Blocks, Store, StoreError
 
 FIRST_RETRY_S = 0.1
 LAST_RETRY_S = 1.0
-INSERT_SHARE = 0.5
+INSERT_SHARE = 0.8
 """Of the time; the fixed cost of an insert would make a slow store slower still."""
 
 
