@@ -140,9 +140,18 @@ class Blocks:
     """What one payload becomes: a block for each table that gets rows."""
 
     @property
-    def tables(self) -> dict[str, bytes]: ...
+    def tables(self) -> dict[str, bytes]:
+        """The bytes of every block by its table, in the order in which they are to be stored; made anew each time."""
+
     @property
-    def rows(self) -> dict[str, int]: ...
+    def rows(self) -> dict[str, int]:
+        """The rows of every block by its table, in the same order."""
+
+    def block(self, table: str) -> bytes:
+        """The bytes of one table's block; KeyError for a table that gets no rows."""
+
+    def write(self, table: str, path: str) -> None:
+        """Make a table's block the content of a file that is there; KeyError for a table that gets no rows."""
     @property
     def series(self) -> Mapping[tuple[int, int], int]:
         """The metric series that are registered here, for `SeriesIndex.add`."""

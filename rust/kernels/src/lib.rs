@@ -13,6 +13,7 @@ pub mod group;
 pub mod json;
 pub mod logs;
 pub mod metrics;
+pub mod order;
 pub mod otlp;
 pub mod owners;
 pub mod partition;

@@ -1,7 +1,9 @@
 //! Log records as rows of `otel_logs`.
 
 use super::blocks::{ARRIVAL, Block, LC, MAP, OBSERVED, SENT, SOURCE, TIME, Tables, column};
+use super::buffers::Bytes;
 use super::columns::{Attributes, Fixed, LowCardinality, Text};
+use super::order::Order;
 use super::owners::{ResourceColumns, ScopeColumns};
 use super::values::Value;
 use super::view::View;
@@ -9,6 +11,7 @@ use super::wire::{Content, Fields};
 
 /// The signature of a body that is not there.
 const ABSENT: &[u8] = b"-";
+const FIVE_MINUTES_NANO: u64 = 300 * 1_000_000_000;
 
 /// The columns of `otel_logs`.
 #[derive(Default)]
@@ -33,20 +36,14 @@ pub struct Logs {
 }
 
 impl Logs {
-    /// The rows of all log records in a view.
+    /// The rows of all log records in a view, in the order of the table.
     pub fn encode(view: &View, arrived: u64) -> Self {
         let mut logs = Self { rows: view.items.len(), ..Self::default() };
         let bytes = view.open();
-        for owner in view.owners.iter().filter(|owner| !owner.items.is_empty()) {
-            logs.resource.push(bytes.message(owner.resource), bytes.at(owner.schema_url));
-            logs.resource.repeat(owner.items.len() - 1);
-        }
-        for scope in view.scopes.iter().filter(|scope| !scope.items.is_empty()) {
-            logs.scope.push(bytes.message(scope.scope), bytes.at(scope.schema_url));
-            logs.scope.repeat(scope.items.len() - 1);
-        }
-        for item in &view.items {
-            logs.push(bytes.at(*item), arrived);
+        let order = Order::new(view, &bytes, |services| keys(view, &bytes, arrived, services));
+        order.fill(view, &bytes, &mut logs.resource, &mut logs.scope);
+        for record in order.messages(view, &bytes) {
+            logs.push(record, arrived);
         }
         logs
     }
@@ -73,11 +70,7 @@ impl Logs {
                 _ => {}
             }
         }
-        let (timestamp, source) = match (time, observed) {
-            (0, 0) => (arrived, ARRIVAL),
-            (0, observed) => (observed, OBSERVED),
-            (time, _) => (time, SENT),
-        };
+        let (timestamp, source) = stored_time(time, observed, arrived);
         self.timestamp.push(timestamp);
         self.observed_timestamp.push(observed);
         self.timestamp_source.push(source);
@@ -105,6 +98,33 @@ impl Logs {
                 self.body_type.push(ABSENT);
             }
         }
+    }
+}
+
+/// The key of the table: five minutes, service and time.
+fn keys(view: &View, bytes: &Bytes, arrived: u64, services: &[u32]) -> Vec<(u64, u32, u64)> {
+    let items = view.items.iter().zip(services);
+    let keys = items.map(|(item, &service)| {
+        let (mut time, mut observed) = (0, 0);
+        for field in Fields::new(bytes.at(*item)) {
+            match (field.number, field.content) {
+                (1, Content::Fixed64(number)) => time = number,
+                (11, Content::Fixed64(number)) => observed = number,
+                _ => {}
+            }
+        }
+        let time = stored_time(time, observed, arrived).0;
+        (time / FIVE_MINUTES_NANO, service, time)
+    });
+    keys.collect()
+}
+
+/// The time that is stored for a record, and where it comes from.
+fn stored_time(time: u64, observed: u64, arrived: u64) -> (u64, u8) {
+    match (time, observed) {
+        (0, 0) => (arrived, ARRIVAL),
+        (0, observed) => (observed, OBSERVED),
+        (time, _) => (time, SENT),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The Python boundary: what `airis._core` is made of, each part in a file of its own.
 
+mod blocks;
 mod bytes;
 #[cfg(unix)]
 mod client;
@@ -36,7 +37,10 @@ mod _core {
     use super::predicate::Predicate;
 
     #[pymodule_export]
-    use super::view::{Blocks, SeriesIndex, View, concat, scan};
+    use super::blocks::Blocks;
+
+    #[pymodule_export]
+    use super::view::{SeriesIndex, View, concat, scan};
 
     #[pymodule_export]
     use super::wal::{wal_frame, wal_read};

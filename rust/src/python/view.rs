@@ -6,8 +6,9 @@ use std::sync::{OnceLock, PoisonError, RwLock};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 
+use super::blocks::Blocks;
 use super::bytes::{buffer, joined, malformed, not_supported, signal_of};
 use super::edits::Edits;
 use super::payloads::limits;
@@ -19,7 +20,7 @@ use airis_kernels::logs::Logs;
 use airis_kernels::metrics::Metrics;
 use airis_kernels::otlp::Signal;
 use airis_kernels::scan as scanning;
-use airis_kernels::series::{Registered, SeriesKey};
+use airis_kernels::series::Registered;
 use airis_kernels::traces::Traces;
 use airis_kernels::view as scanned;
 use airis_kernels::view::Level;
@@ -293,37 +294,7 @@ impl View {
             })
         });
         let encoded = encoded.ok_or_else(|| not_supported("profiles"))?;
-        let (tables, rows) = (PyDict::new(py), PyDict::new(py));
-        let blocks = py.detach(|| {
-            let blocks = encoded.blocks().into_iter();
-            blocks.map(|block| (block.table, block.rows, block.parts())).collect::<Vec<_>>()
-        });
-        for (table, count, parts) in &blocks {
-            tables.set_item(table, joined(py, parts)?)?;
-            rows.set_item(table, count)?;
-        }
-        py.detach(|| drop(blocks));
-        py.detach(|| drop(encoded));
-        Ok(Blocks { tables: tables.unbind(), rows: rows.unbind(), registered })
-    }
-}
-
-/// What one payload becomes: a block for each table that gets rows.
-#[pyclass(frozen, module = "airis._core")]
-pub struct Blocks {
-    #[pyo3(get)]
-    tables: Py<PyDict>,
-    #[pyo3(get)]
-    rows: Py<PyDict>,
-    registered: HashMap<SeriesKey, u64>,
-}
-
-#[pymethods]
-impl Blocks {
-    /// The metric series that are registered here, for `SeriesIndex.add`.
-    #[getter]
-    fn series(&self) -> HashMap<SeriesKey, u64> {
-        self.registered.clone()
+        Ok(Blocks::new(encoded, registered))
     }
 }
 
