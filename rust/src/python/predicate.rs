@@ -6,7 +6,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyFloat, PyInt, PyString};
 
-use super::bytes::signal_of;
+use super::bytes::{not_supported, signal_of};
 use super::fields::{invalid, is_source, level_of, source};
 use super::view::View;
 use airis_kernels::otlp::Signal;
@@ -28,7 +28,11 @@ pub struct Predicate {
 impl Predicate {
     #[new]
     fn new(signal: &str, expression: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let signal = signal_of(signal)?;
+        let name = signal;
+        let signal = signal_of(name)?;
+        if signal == Signal::Profiles {
+            return Err(not_supported(name)); // there is no view of them
+        }
         let mut reader = Reader { signal, conditions: 0, values: 0 };
         let here = Here { above: None, name: "", index: None };
         let expression = match reader.expression(expression, &here, 1) {

@@ -106,7 +106,8 @@ impl Samples {
             let mut latest = 0;
             for scope in &view.scopes[owner.scopes.clone()] {
                 let scope_labels = scope_labels(scope, &bytes);
-                for metric in &view.metrics[scope.metrics.clone()] {
+                let metrics = view.metrics[scope.metrics.clone()].iter();
+                for metric in metrics.filter(|metric| !metric.items.is_empty()) {
                     let found = samples.metric(view, &bytes, arrived, naming, metric, &resource, &scope_labels);
                     latest = latest.max(found);
                 }
