@@ -167,7 +167,7 @@ async def test_who_comes_later_finds_an_idle_stage() -> None:
     await clock.advance(0.26)
     now = clock.now
 
-    await group.submit(batch("b"))
+    await asyncio.wait_for(group.submit(batch("b")), 10)
 
     assert clock.now == now
 
@@ -275,7 +275,7 @@ async def test_a_delivery_that_came_to_nothing_does_not_count_in_the_share() -> 
     with pytest.raises(Retryable):
         await first
 
-    await group.submit(batch("b"))
+    await asyncio.wait_for(group.submit(batch("b")), 10)
 
     assert stage.groups == [[b"a"], [b"b"]]
     assert clock.now == 8
