@@ -150,7 +150,7 @@ async def test_those_who_were_answered_together_go_together_again() -> None:
     assert stage.groups == [[b"a", b"b"]]
     await clock.advance(0.07)
 
-    await asyncio.gather(*between, *back)
+    await asyncio.wait_for(asyncio.gather(*between, *back), 10)
     assert stage.groups == [[b"a", b"b"], [b"c", b"a again", b"b again"]]
 
 
