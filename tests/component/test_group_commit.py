@@ -162,7 +162,7 @@ async def test_those_who_were_answered_together_go_together_again() -> None:
     assert stage.groups == [[b"a", b"b"]]
     await clock.advance(0.07)
 
-    await asyncio.gather(*between, *back)
+    await asyncio.wait_for(asyncio.gather(*between, *back), 10)
     assert stage.groups == [[b"a", b"b"], [b"c", b"a again", b"b again"]]
 
 
@@ -179,7 +179,7 @@ async def test_who_comes_later_finds_an_idle_stage() -> None:
     await clock.advance(0.26)
     now = clock.now
 
-    await group.submit(batch("b"))
+    await asyncio.wait_for(group.submit(batch("b")), 10)
 
     assert clock.now == now
 
@@ -287,7 +287,7 @@ async def test_a_delivery_that_came_to_nothing_does_not_count_in_the_share() -> 
     with pytest.raises(Retryable):
         await first
 
-    await group.submit(batch("b"))
+    await asyncio.wait_for(group.submit(batch("b")), 10)
 
     assert stage.groups == [[b"a"], [b"b"]]
     assert clock.now == 8
