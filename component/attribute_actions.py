@@ -34,9 +34,9 @@ class AttributeAction(Config):
     action: Annotated[Literal["insert", "update", "upsert", "delete", "hash", "extract", "convert"], ANY_CASE] = Field(
         description="insert writes where the attribute is absent, update where it is there, upsert both; delete takes "
         "it away; hash puts the SHA-256 of its value in its place, as hexadecimal text (of an empty text as well, "
-        "which the Collector leaves empty; bytes, lists and maps become an empty text); extract writes what the named groups "
-        "of the pattern find in it to attributes of their names, over those that are there; convert makes its value "
-        "one of another type."
+        "which the Collector leaves empty; bytes, lists and maps become an empty text); extract writes what the named "
+        "groups of the pattern find in it to attributes of their names, over those that are there; convert makes its "
+        "value one of another type."
     )
     value: Any = Field(
         default=None, description="What insert, update and upsert write; it keeps the type that it has in YAML."
