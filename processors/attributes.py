@@ -36,7 +36,4 @@ class AttributesProcessor(Processor[AttributesConfig]):
         if batch.signal not in self._predicates:
             raise Permanent(self.config.refusal(batch.signal))
         predicate = self._predicates[batch.signal]
-        if predicate is None:
-            return self._program.run(batch)
-        mask = predicate.mask(batch.view())
-        return self._program.run(batch, mask) if b"\x01" in mask else batch
+        return self._program.run(batch, predicate.mask(batch.view()) if predicate else None)

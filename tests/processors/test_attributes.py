@@ -8,7 +8,7 @@ import pytest
 
 from airis.component import Permanent
 from airis.component.testing import Sink
-from airis.data import Signal
+from airis.data import Batch, Signal
 
 from .actions import action, processor
 from .requests import attributes, batch, items, typed
@@ -291,5 +291,14 @@ async def test_a_refusal_behind_goes_to_the_caller() -> None:
 
     with pytest.raises(Permanent, match="no"):
         await processor([action("a", "upsert", value=1)], sink).consume(batch(Signal.TRACES, {}))
+
+    assert sink.items == 0
+
+
+async def test_what_cannot_be_read_is_refused_for_good() -> None:
+    sink = Sink()
+
+    with pytest.raises(Permanent):
+        await processor([action("a", "delete")], sink).consume(Batch(Signal.TRACES, b"\xff\xff", 1))
 
     assert sink.items == 0

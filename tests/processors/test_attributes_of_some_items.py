@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from airis.component import Permanent
 from airis.component.testing import Sink
 from airis.data import Signal
 
@@ -132,3 +133,13 @@ async def test_excludes_from_what_is_included() -> None:
     kept = [["credit_card" in found for found in attributes(items(b))] for b in sink.batches]
     assert kept == [[False, False, True], [True, True, True]]
     assert sink.items == 6
+
+
+async def test_items_that_cannot_be_told_by_it_are_refused_for_good() -> None:
+    sink = Sink()
+    spans = processor([action("a", "delete")], sink, include={**STRICT, "span_names": ["x"]})
+
+    with pytest.raises(Permanent, match="include: span_names cannot be matched in logs"):
+        await spans.consume(batch(Signal.LOGS, {"a": 1}))
+
+    assert sink.items == 0
