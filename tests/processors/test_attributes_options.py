@@ -2,7 +2,9 @@
 
 import pytest
 
+from airis.component import Kind
 from airis.config import ConfigError, read_configuration
+from airis.processors.attributes import AttributesConfig
 
 pytestmark = pytest.mark.usefixtures("either_back_end")
 
@@ -149,3 +151,20 @@ def test_something_must_be_done(options: str) -> None:
     (problem,) = said(options)
 
     assert "actions" in problem
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [("5", 5), ("5.0", 5.0), ("true", True), ("five", "five"), ("[1, a]", [1, "a"])],
+    ids=str,
+)
+def test_a_value_from_the_environment_has_the_type_that_it_has_in_yaml(written: str, expected: object) -> None:
+    options = "actions: [{key: a, action: insert, value: '${env:VALUE}'}]"
+    text = CONFIGURATION.format(options=f"    {options}", pipelines=f"traces: {{{ONE}}}")
+
+    configuration = read_configuration(text, "t.yaml", {"VALUE": written})
+
+    config = configuration.components[Kind.PROCESSOR]["attributes"].options
+    assert isinstance(config, AttributesConfig)
+    value = config.actions[0].value
+    assert (value, type(value)) == (expected, type(expected))
