@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, SecretStr, WithJsonSchema, model_validator
 
+from airis.data import Signal
+
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
@@ -52,6 +54,10 @@ class Config(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=False)
+
+    def refusal(self, signal: Signal) -> str:
+        """Why a component with these options cannot be in a pipeline of this signal; empty where it can."""
+        return ""
 
     @model_validator(mode="before")
     @classmethod

@@ -138,7 +138,10 @@ class _Reader:
             message = f'the Collector has renamed "{written}"; write "{newer}"'
             self.findings.warn("deprecated-name", item.key_mark, path, message)
         options = decode(factory.config, item.node, path, item.key_mark, self.findings.errors)
-        return ComponentConfig(component_id, factory, options, item.key_mark) if options is not None else None
+        if options is None:
+            return None
+        self.configured.options[kind][component_id] = options
+        return ComponentConfig(component_id, factory, options, item.key_mark)
 
     def _unknown(self, kind: Kind, component_id: str, mark: Mark, *, hidden: bool) -> None:
         """Say what can be said of a type that is not installed."""

@@ -147,11 +147,15 @@ class PipelineReader:
         return False
 
     def _check_signal(self, kind: Kind, reference: Reference, signal: Signal | None) -> None:
-        """Whether the component, if it is no connector, takes what the pipeline is of."""
+        """Whether the component, if it is no connector, takes what the pipeline is of, as it is configured."""
         factory = self.configured.factories[kind].get(reference.component_id)
         is_connector = reference.component_id in self.configured.ids[Kind.CONNECTOR]
-        if signal is None or factory is None or is_connector or signal in factory.stability:
+        if signal is None or factory is None or is_connector:
             return
-        takes = listed(factory.stability)
-        message = f'{kind} "{reference.component_id}" is not for {signal}, only for {takes}'
-        self.findings.error("unsupported-signal", reference.mark, reference.path, message)
+        options = self.configured.options[kind].get(reference.component_id)
+        reason = options.refusal(signal) if options else ""
+        if signal not in factory.stability:
+            reason = f"only for {listed(factory.stability)}"
+        if reason:
+            message = f'{kind} "{reference.component_id}" is not for {signal}, {reason}'
+            self.findings.error("unsupported-signal", reference.mark, reference.path, message)

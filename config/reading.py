@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from airis.component import Factory, Kind
+from airis.component import Config, Factory, Kind
 from airis.component.config import Scalar
 from airis.config.decode import nearest, suggestion
 from airis.config.document import Entry, Node
@@ -24,6 +24,8 @@ class Configured:
         default_factory=lambda: {kind: dict[str, Factory]() for kind in Kind}
     )
     """Of those whose type is known."""
+    options: dict[Kind, dict[str, Config]] = field(default_factory=lambda: {kind: dict[str, Config]() for kind in Kind})
+    """Of those that have no mistake in them."""
     unread: set[Kind] = field(default_factory=set[Kind])
     """Kinds whose section cannot be read: anything may be in it."""
     mistaken: set[str] = field(default_factory=set[str])

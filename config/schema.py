@@ -151,7 +151,9 @@ class _Definitions:
         described = {"description": " ".join((model.__doc__ or "").split()), **_mapping(properties=properties)}
         described["additionalProperties"] = model.model_config.get("extra") == "allow"
         if required:
-            described |= {"type": ["object", "string"], "required": required}
+            described["type"] = ["object", "string"]
+            is_off = {"properties": {"enabled": {"const": False}}, "required": ["enabled"]}
+            described |= {"if": is_off, "else": {"required": required}} if is_switch else {"required": required}
         return described
 
 

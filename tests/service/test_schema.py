@@ -78,6 +78,8 @@ ACCEPTED = {
     "a component without options": "processors: {batch: , batch/large: {}}",
     "blanks around the slash": "processors: {batch / large: }",
     "a section that is on, and one that is off": "receivers: {otlp: {protocols: {grpc: , http: {enabled: false}}}}",
+    "a section that is off, with an option that it needs": "processors: {attributes: {include: {enabled: false}, "
+    "actions: [{key: a, action: delete}]}}",
     "null for a default": "processors: {batch: {timeout: , send_batch_size: null}}",
     "a reference for a number": "processors: {batch: {send_batch_size: '${env:SIZE}'}}",
     "a reference for a choice": "exporters: {debug: {verbosity: '${env:VERBOSITY:-basic}'}}",
@@ -110,6 +112,7 @@ MARKED = {
     "processors: {batch: {timeout: 5}}": "processors::batch::timeout",
     "processors: {batch: {timeout: 5 seconds}}": "processors::batch::timeout",
     "processors: {batch: {metadata_keys: {}}}": "processors::batch::metadata_keys",
+    "processors: {attributes: {include: {}, actions: [{key: a, action: delete}]}}": "processors::attributes::include",
     "exporters: {debug: {verbosity: loud}}": "exporters::debug::verbosity",
     "exporters: {file: {format: json}}": "exporters::file",
     "exporters: {file: {path: ''}}": "exporters::file::path",
