@@ -1,26 +1,20 @@
-"""The options of a gRPC client, as the Collector has them, and a channel of grpcio."""
+"""The options of a gRPC client, as the Collector has them, and calls over either transport."""
 
-import ssl
-from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+import ipaddress
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, NamedTuple, Protocol, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from airis import __version__
 from airis.component.config import Config, Duration, Secret
+from airis.component.errors import StartError
 from airis.component.grpc_tls import refuse_what_grpcio_lacks
 from airis.component.headers import SecretHeaders
-from airis.component.tls import TlsClientConfig
+from airis.component.telemetry import Telemetry
+from airis.component.tls import RenewableTlsConfig
+from airis.component.transport import Transport, choose
 from airis.component.unsupported import NO_AUTHENTICATORS, NO_MIDDLEWARES, not_supported
-
-if TYPE_CHECKING:
-    import grpc
-
-RECONNECT_MS = (500, 2000)
-"""First and longest wait between two tries to connect. gRPC's own two minutes would outlast our retries, which would
-fail without a try."""
 
 Metadata = tuple[tuple[str, str | bytes], ...]
 
@@ -37,13 +31,19 @@ class GrpcClientConfig(Config):
     """Where a gRPC server is, and how to call it."""
 
     endpoint: str = Field(
-        description="host:port, dns:///host:port or unix:///path of the server. http:// before it is without TLS, "
-        "https:// with TLS."
+        description="host:port, dns:///host:port, unix:///path or a list ipv4:1.2.3.4:4317,1.2.3.5:4317 of the server. "
+        "http:// before it is without TLS, https:// with TLS."
+    )
+    transport: Transport = Field(
+        default="auto",
+        description="What sends: native (a thread of Rust) or python (grpcio); auto: native, but python for an option "
+        "that only python has (dns://server/name, curves and cipher suites that rustls does not speak), and where "
+        "airis was built without Rust.",
     )
     compression: Literal["", "none", "gzip", "snappy", "zstd"] = Field(
-        default="", description="none or gzip. snappy and zstd are not supported: gRPC here has neither."
+        default="", description="How messages are compressed; snappy and zstd over the native transport only."
     )
-    tls: TlsClientConfig = Field(default=TlsClientConfig(), description="Encryption; on unless insecure.")
+    tls: RenewableTlsConfig = Field(default=RenewableTlsConfig(), description="Encryption; on unless insecure.")
     keepalive: KeepaliveClientConfig | None = Field(default=None, description="Pings; absent: none.")
     read_buffer_size: int = Field(
         default=0, ge=0, description="Has no effect here, in bytes: gRPC sizes its buffers by what arrives."
@@ -72,15 +72,8 @@ class GrpcClientConfig(Config):
     @field_validator("endpoint")
     @classmethod
     def _endpoint_can_be_read(cls, endpoint: str) -> str:
-        _target(endpoint)
+        target(endpoint)
         return endpoint
-
-    @field_validator("compression")
-    @classmethod
-    def _compression_that_grpcio_has(cls, name: str) -> str:
-        if name in ("snappy", "zstd"):
-            raise ValueError(f"gRPC has no {name} here; write gzip or none, or use otlp_http, which has {name}")
-        return name
 
     @field_validator("headers")
     @classmethod
@@ -93,16 +86,33 @@ class GrpcClientConfig(Config):
         return headers
 
     @model_validator(mode="after")
-    def _tls_that_grpcio_has(self) -> Self:
-        if self.tls.insecure_skip_verify:
-            raise ValueError(
-                "tls::insecure_skip_verify: gRPC here cannot leave out the check of the server's certificate; name "
-                "its authority in ca_file, or its name in server_name_override, or use otlp_http"
-            )
-        refuse_what_grpcio_lacks(self.tls)
-        if self.endpoint.startswith("http://") and self.tls.model_copy(update={"insecure": False}) != TlsClientConfig():
+    def _tls_goes_with_the_endpoint(self) -> Self:
+        plain = RenewableTlsConfig()
+        if self.endpoint.startswith("http://") and self.tls.model_copy(update={"insecure": False}) != plain:
             raise ValueError("endpoint: http:// is without encryption, but tls has options for it; write https://")
         return self
+
+    @model_validator(mode="after")
+    def _python_has_it(self) -> Self:
+        if self.transport == "python":
+            self.check_python()
+        return self
+
+    def check_python(self) -> None:
+        """Raise ValueError for an option that grpcio does not have."""
+        if self.compression in ("snappy", "zstd"):
+            raise ValueError(
+                f"compression: grpcio has no {self.compression}; write gzip or none, "
+                "transport: native, or use otlp_http"
+            )
+        if self.tls.insecure_skip_verify:
+            raise ValueError(
+                "tls::insecure_skip_verify: grpcio cannot leave out the check of the server's certificate; name "
+                "its authority in ca_file, or its name in server_name_override, or write transport: native"
+            )
+        if self.tls.reload_interval:
+            raise ValueError("tls::reload_interval: grpcio reads certificates once; write transport: native")
+        refuse_what_grpcio_lacks(self.tls)
 
     @property
     def is_encrypted(self) -> bool:
@@ -116,73 +126,114 @@ class GrpcClientConfig(Config):
         given = ((name.lower(), value.get_secret_value()) for name, value in self.headers.items())
         return tuple((name, value.encode() if name.endswith("-bin") else value) for name, value in given)
 
-    def channel_arguments(self) -> list[tuple[str, int | str]]:
-        """The options as grpcio takes them."""
-        first, longest = RECONNECT_MS
-        arguments: list[tuple[str, int | str]] = [
-            ("grpc.lb_policy_name", self.balancer_name),
-            ("grpc.primary_user_agent", self.user_agent or f"airis/{__version__}"),
-            ("grpc.initial_reconnect_backoff_ms", first),
-            ("grpc.max_reconnect_backoff_ms", longest),
-            ("grpc.max_send_message_length", -1),
-        ]
-        if self.authority:
-            arguments.append(("grpc.default_authority", self.authority))
-        if self.tls.server_name_override:
-            arguments.append(("grpc.ssl_target_name_override", self.tls.server_name_override))
-        if self.keepalive:
-            arguments += [
-                ("grpc.keepalive_time_ms", _milliseconds(self.keepalive.time)),
-                ("grpc.keepalive_timeout_ms", _milliseconds(self.keepalive.timeout)),
-                ("grpc.keepalive_permit_without_calls", int(self.keepalive.permit_without_stream)),
-                ("grpc.http2.max_pings_without_data", 0),
-            ]
-        return arguments
+
+@dataclass(frozen=True, slots=True)
+class GrpcAnswer:
+    """How a call ended."""
+
+    code: int
+    """google.rpc.Code"""
+    message: str = ""
+    """Of whoever ended it: as hostile as a server."""
+    details: bytes = b""
+    """An encoded google.rpc.Status, empty where there is none."""
+    body: bytes = b""
+    speaks_http1: bool = False
+    """Whether the server answered in HTTP/1, which is no gRPC."""
 
 
-def open_channel(config: GrpcClientConfig) -> "grpc.Channel":
-    """A channel, which connects when it is needed; raises StartError for the option at fault."""
-    import grpc
+class GrpcClient(Protocol):
+    """Makes calls to one endpoint over connections that are kept."""
 
-    compression = grpc.Compression.Gzip if config.compression == "gzip" else grpc.Compression.NoCompression
-    target, arguments = _target(config.endpoint), config.channel_arguments()
-    if not config.is_encrypted:
-        return grpc.insecure_channel(target, arguments, compression)
-    tls = config.tls
-    tls.context()  # grpcio takes anything and then fails every handshake, so OpenSSL has a look first
-    authorities = tls.authorities()
-    if authorities is None or tls.include_system_ca_certs_pool:
-        authorities = b"\n".join(filter(None, (authorities, _system_authorities()))) or None
-    own = bool(tls.cert_file or tls.cert_pem)
-    credentials = grpc.ssl_channel_credentials(
-        authorities, tls.key() if own else None, tls.certificate() if own else None
-    )
-    return grpc.secure_channel(target, credentials, arguments, compression)
+    async def call(self, method: str, payload: bytes, timeout_s: float) -> GrpcAnswer:
+        """Send a message and return how the call ended; cancelled, the call is. A timeout of 0 is none."""
+        ...
+
+    async def close(self) -> None:
+        """Close all connections."""
+        ...
 
 
-def _target(endpoint: str) -> str:
-    """The endpoint as gRPC names it; raises ValueError that says what to write."""
+def open_grpc_client(config: GrpcClientConfig, telemetry: Telemetry) -> GrpcClient:
+    """A client, which connects when it is needed; raises StartError for the option at fault."""
+
+    def native() -> GrpcClient:
+        from airis.component.native_grpc import NativeGrpcClient
+
+        return NativeGrpcClient(config, telemetry)
+
+    def python() -> GrpcClient:
+        from airis.component.grpcio_client import GrpcioClient
+
+        try:
+            config.check_python()
+        except ValueError as error:
+            option, _, reason = str(error).partition(": ")
+            raise StartError(reason, option) from error
+        return GrpcioClient(config)
+
+    return choose(config.transport, native, python, telemetry)
+
+
+class Target(NamedTuple):
+    """What an endpoint names."""
+
+    grpcio: str
+    """As grpcio has it."""
+    host: str = ""
+    port: int = 0
+    addresses: tuple[str, ...] = ()
+    """``ip:port`` of each of a list."""
+    path: str = ""
+    """Of a unix socket."""
+    dns_server: str = ""
+
+
+def target(endpoint: str) -> Target:
+    """What an endpoint names; raises ValueError that says what to write."""
     scheme, _, rest = endpoint.partition("://")
     if endpoint.startswith("unix:"):
         path = endpoint.removeprefix("unix:").removeprefix("//")
         if not path:
             raise ValueError(f'"{endpoint}" has no path; write "unix:///path/of/the.sock"')
-        return f"unix:{path}"
+        return Target(f"unix:{path}", path=path)
+    if endpoint.startswith(("ipv4:", "ipv6:")):
+        family, _, list_ = endpoint.partition(":")
+        found = tuple(_address(each.strip(), family) for each in list_.removeprefix("///").split(","))
+        return Target(f"{family}:{','.join(found)}", addresses=found)
     if scheme == "dns" and rest:
         server, slash, name = rest.partition("/")
         if slash and server:  # dns://server/name
-            return f"dns://{server}/{_host_and_port(name)}"
-        return f"dns:///{_host_and_port(name or server)}"
+            return _named(name, f"dns://{server}/", server)
+        return _named(name or server, "dns:///")
     if scheme in ("http", "https") and rest:
         url = urlsplit(endpoint)
         if url.path not in ("", "/") or url.query or url.fragment:
             raise ValueError(f'"{endpoint}": gRPC has no paths; write "{scheme}://{url.netloc}", or use otlp_http')
-        return _host_and_port(rest.rstrip("/"))
+        return _named(rest.rstrip("/"))
     if "://" in endpoint:
         raise ValueError(
             f'"{endpoint}": "{scheme}" is not supported; write host:port, dns:///host:port or unix:///path'
         )
-    return _host_and_port(endpoint)
+    return _named(endpoint)
+
+
+def _named(address: str, scheme: str = "", dns_server: str = "") -> Target:
+    whole = _host_and_port(address)
+    host, _, port = whole.rpartition(":")
+    return Target(scheme + whole, host.removeprefix("[").removesuffix("]"), int(port), dns_server=dns_server)
+
+
+def _address(text: str, family: str) -> str:
+    whole = _host_and_port(text)
+    host = whole.rpartition(":")[0].removeprefix("[").removesuffix("]")
+    try:
+        found = f"ipv{ipaddress.ip_address(host).version}"
+    except ValueError:
+        found = ""
+    if found != family:
+        raise ValueError(f'"{text}" is no address of {family}; write the name as it is, or dns:///{text}')
+    return whole
 
 
 def _host_and_port(address: str) -> str:
@@ -196,19 +247,3 @@ def _host_and_port(address: str) -> str:
     if not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise ValueError(f'"{address}": "{port}" is no port; write a number up to 65535')
     return f"{host or 'localhost'}:{port}"
-
-
-def _system_authorities() -> bytes | None:
-    """The authorities that OpenSSL trusts here, PEM; None where it has none, and grpcio takes its own list."""
-    paths = ssl.get_default_verify_paths()
-    with suppress(OSError):
-        if paths.cafile:
-            return Path(paths.cafile).read_bytes()
-        if paths.capath:
-            found = [file.read_bytes() for file in sorted(Path(paths.capath).glob("*.[0-9]"))]
-            return b"\n".join(found) or None
-    return None
-
-
-def _milliseconds(seconds: float) -> int:
-    return min(round(seconds * 1000), 2**31 - 2)

@@ -1,12 +1,9 @@
-"""The options of an HTTP client, as the Collector has them, and a session of aiohttp."""
+"""The options of an HTTP client, as the Collector has them, and requests over either transport."""
 
-import io
-import ipaddress
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Protocol, Self
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from pydantic import Field, field_validator, model_validator
 
@@ -14,18 +11,13 @@ from airis import __version__
 from airis.component.compression import LEVELS
 from airis.component.config import Config, Duration, Secret
 from airis.component.headers import SecretHeaders
-from airis.component.tls import TlsClientConfig
+from airis.component.telemetry import Telemetry
+from airis.component.tls import RenewableTlsConfig
+from airis.component.transport import Transport, choose
 from airis.component.unsupported import NO_AUTHENTICATORS, NO_MIDDLEWARES, not_supported
-
-if TYPE_CHECKING:
-    import aiohttp
 
 MAX_ANSWER_BYTES = 64 * 1024
 """What is read of an answer, as the Collector does."""
-_LARGE_BYTES = 1024 * 1024
-"""Larger bodies are handed to aiohttp as files, which it sends in pieces."""
-_FOR_EVER_S = 10 * 365 * 86400.0
-_HTTP_2 = "Without effect: HTTP/1.1 is spoken"
 _POOL = "Without effect: a connection stays for as long as idle_conn_timeout says"
 _OF_THE_BODY = ("content-length", "content-encoding", "transfer-encoding")
 
@@ -53,8 +45,14 @@ class HttpClientConfig(Config):
         default=Secret(""),
         description="http:// URL of a proxy; empty: as HTTP_PROXY, HTTPS_PROXY and NO_PROXY in the environment say.",
     )
-    tls: TlsClientConfig = Field(
-        default=TlsClientConfig(),
+    transport: Transport = Field(
+        default="auto",
+        description="What sends: native (a thread of Rust, which speaks HTTP/2 as well) or python (aiohttp); auto: "
+        "native, but python for an option that only python has (cookies, curves and cipher suites that rustls does not "
+        "speak), and where airis was built without Rust.",
+    )
+    tls: RenewableTlsConfig = Field(
+        default=RenewableTlsConfig(),
         description="Encryption of https:// endpoints; insecure has no effect, the endpoint decides.",
     )
     timeout: Duration = Field(default=0.0, ge=0, description="Longest time of an attempt; 0: without a limit.")
@@ -74,9 +72,17 @@ class HttpClientConfig(Config):
         default=90.0, ge=0, description="How long a connection is kept for the next request; 0: for ever."
     )
     disable_keep_alives: bool = Field(default=False, description="A new connection for every request.")
-    http2_read_idle_timeout: Duration = Field(default=0.0, ge=0, description=f"{_HTTP_2}.")
-    http2_ping_timeout: Duration = Field(default=0.0, ge=0, description=f"{_HTTP_2}.")
-    force_attempt_http2: bool = Field(default=True, description=f"{_HTTP_2}.")
+    http2_read_idle_timeout: Duration = Field(
+        default=0.0,
+        ge=0,
+        description="Ping a server of HTTP/2 that was silent for so long; 0: never. Over the native transport.",
+    )
+    http2_ping_timeout: Duration = Field(
+        default=0.0, ge=0, description="End the connection if no answer to the ping comes within; 0: 15s."
+    )
+    force_attempt_http2: bool = Field(
+        default=True, description="Offer HTTP/2 to https:// servers; over the native transport, python has HTTP/1.1."
+    )
     cookies: CookiesConfig | None = Field(default=None, description="Keep cookies and send them back; absent: ignored.")
     auth: Annotated[dict[str, Any] | None, not_supported(NO_AUTHENTICATORS)] = Field(
         default=None, description="Not supported yet: authenticators. Anything in it is an error."
@@ -88,7 +94,7 @@ class HttpClientConfig(Config):
 
     @field_validator("proxy_url")
     @classmethod
-    def _proxy_that_aiohttp_has(cls, proxy: Secret) -> Secret:
+    def _proxy_of_http(cls, proxy: Secret) -> Secret:
         url = proxy.get_secret_value()
         if url and not (url.startswith(("http://", "https://")) and urlsplit(url).hostname):
             raise ValueError("not the URL of an HTTP proxy; write http://host:port")
@@ -115,6 +121,13 @@ class HttpClientConfig(Config):
         """Whether requests are."""
         return self.compression not in ("", "none")
 
+    def merged(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """Those headers and the configuration's, which count more."""
+        own = {name: value.get_secret_value() for name, value in self.headers.items()}
+        given = {name.lower() for name in own}
+        ours = {"User-Agent": f"airis/{__version__}", "Accept-Encoding": "identity", **headers}
+        return {**{name: value for name, value in ours.items() if name.lower() not in given}, **own}
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -123,93 +136,57 @@ class Answer:
     status: int
     reason: str
     headers: Mapping[str, str]
-    content_type: str
+    """By names in lower case."""
     body: bytes
     is_whole: bool
     """Whether the body ends where `body` does."""
 
+    @property
+    def content_type(self) -> str:
+        """The media type, without parameters."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
-class HttpClient:
-    """Sends requests over connections that are kept; raises what aiohttp does, TimeoutError and OSError."""
 
-    def __init__(self, config: HttpClientConfig) -> None:
-        self._config = config
-        self._session: aiohttp.ClientSession | None = None
-        self._proxies: dict[str, str | None] = {}
-        """By URL."""
+class NoAnswer(Exception):
+    """There is none; the words say why."""
 
-    async def open(self) -> None:
-        """Be ready to send; raises StartError for the option at fault."""
-        import aiohttp
+    def __init__(self, reason: str, *, not_http1: bool = False) -> None:
+        """`not_http1`: what came is not of HTTP/1."""
+        super().__init__(reason)
+        self.reason = reason
+        self.not_http1 = not_http1
 
-        config = self._config
-        connector = aiohttp.TCPConnector(
-            ssl=config.tls.context(),
-            limit=0,
-            limit_per_host=config.max_conns_per_host,
-            keepalive_timeout=None if config.disable_keep_alives else (config.idle_conn_timeout or _FOR_EVER_S),
-            force_close=config.disable_keep_alives,
-        )
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.CookieJar() if config.cookies else aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=config.timeout or None),
-            # An answer that is not compressed can be read up to a limit without being inflated.
-            headers={"User-Agent": f"airis/{__version__}", "Accept-Encoding": "identity"},
-            auto_decompress=False,
-        )
+
+class HttpClient(Protocol):
+    """Sends requests over connections that are kept."""
+
+    async def prepare(self, payload: bytes) -> Any:
+        """A body to post, compressed as configured: once, however often it is sent."""
+        ...
+
+    async def post(self, url: str, body: Any, headers: Mapping[str, str]) -> Answer:
+        """Send a body; those of the headers that the configuration has as well are the configuration's.
+
+        A redirect is not followed: credentials would go elsewhere. Raises NoAnswer.
+        """
+        ...
 
     async def close(self) -> None:
         """Close all connections."""
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
-
-    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-        """Send a body; those of the headers that the configuration has as well are the configuration's.
-
-        A redirect is not followed: credentials would go elsewhere.
-        """
-        assert self._session is not None
-        config = self._config
-        own = {name: value.get_secret_value() for name, value in config.headers.items()}
-        given = {name.lower() for name in own}
-        async with self._session.post(
-            url,
-            data=io.BytesIO(body) if len(body) > _LARGE_BYTES else body,
-            headers={**{name: value for name, value in headers.items() if name.lower() not in given}, **own},
-            allow_redirects=False,
-            proxy=self._proxy(url),
-            server_hostname=config.tls.server_name_override or None,
-        ) as response:
-            content = bytearray()
-            while len(content) <= MAX_ANSWER_BYTES and (piece := await response.content.readany()):
-                content += piece
-            return Answer(
-                response.status,
-                response.reason or "",
-                response.headers,
-                response.content_type,
-                bytes(content[:MAX_ANSWER_BYTES]),
-                len(content) <= MAX_ANSWER_BYTES,
-            )
-
-    def _proxy(self, url: str) -> str | None:
-        if url not in self._proxies:
-            self._proxies[url] = self._config.proxy_url.get_secret_value() or _proxy_of_the_system(url)
-        return self._proxies[url]
+        ...
 
 
-def _proxy_of_the_system(url: str) -> str | None:
-    """As the environment says, but none to this machine, as in Go."""
-    to = urlsplit(url)
-    if _is_loopback(to.hostname or "") or proxy_bypass(to.netloc):
-        return None
-    return getproxies().get(to.scheme)
+def open_http_client(config: HttpClientConfig, urls: Sequence[str], telemetry: Telemetry) -> HttpClient:
+    """A client for these URLs, which connects when it is needed; raises StartError for the option at fault."""
 
+    def native() -> HttpClient:
+        from airis.component.native_http import NativeHttpClient
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+        return NativeHttpClient(config, urls, telemetry)
+
+    def python() -> HttpClient:
+        from airis.component.aiohttp_client import AiohttpClient
+
+        return AiohttpClient(config, telemetry)
+
+    return choose(config.transport, native, python, telemetry)

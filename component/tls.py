@@ -5,7 +5,7 @@ import ssl
 import tempfile
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal, Self
 
@@ -241,6 +241,38 @@ class TlsClientConfig(TlsConfig):
         return context
 
 
+class RenewableTlsConfig(TlsClientConfig):
+    """Of a client whose certificate can be exchanged while it runs."""
+
+    reload_interval: Duration = Field(
+        default=0.0,
+        ge=0,
+        description="How long certificates are used before their files are read again, for connections to come; 0: "
+        "for ever.",
+    )
+
+    @field_validator("reload_interval")
+    @classmethod
+    def _never(cls, interval_s: float) -> float:
+        return interval_s
+
+
+class RenewalClock:
+    """Says when the certificates of a client are due to be read again."""
+
+    def __init__(self, interval_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._interval_s = interval_s
+        self._clock = clock
+        self._next = clock() + interval_s
+
+    def due(self) -> bool:
+        """Whether the interval has passed since the last time this was so."""
+        if not self._interval_s or self._clock() < self._next:
+            return False
+        self._next = self._clock() + self._interval_s
+        return True
+
+
 class CertificateClock:
     """Says when a certificate is due to be read again, and with it the authorities of clients."""
 
@@ -341,6 +373,18 @@ def _trust(context: ssl.SSLContext, authorities: bytes, source: str, option: str
         context.load_verify_locations(cadata=authorities.decode("ascii"))
     except (ssl.SSLError, ValueError) as error:
         raise StartError(f"{source}: no PEM certificates: {error}", option) from error
+
+
+def system_authorities() -> bytes | None:
+    """The authorities that OpenSSL trusts here, PEM; None where it has none."""
+    paths = ssl.get_default_verify_paths()
+    with suppress(OSError):
+        if paths.cafile:
+            return Path(paths.cafile).read_bytes()
+        if paths.capath:
+            found = [file.read_bytes() for file in sorted(Path(paths.capath).glob("*.[0-9]"))]
+            return b"\n".join(found) or None
+    return None
 
 
 def _no_password() -> str:

@@ -1,6 +1,8 @@
-"""Options of the Collector that airis knows and does not have: said in words, never taken in silence."""
+"""Options that airis, or one of its transports, knows and does not have: said in words, never taken in silence."""
 
 from pydantic import AfterValidator
+
+from airis.component.errors import StartError
 
 NO_AUTHENTICATORS = (
     "authenticators are not supported yet; leave auth out, and write the credentials into headers, as in "
@@ -8,6 +10,10 @@ NO_AUTHENTICATORS = (
 )
 """Of a client."""
 NO_MIDDLEWARES = "middlewares are not supported yet; leave them out"
+
+
+class Unsupported(StartError):
+    """The native transport does not have what an option asks for; the Python one does."""
 
 
 def not_supported(reason: str) -> AfterValidator:

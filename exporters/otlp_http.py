@@ -6,14 +6,13 @@ import time
 from collections.abc import Awaitable, Callable
 from email.utils import parsedate_to_datetime
 from functools import partial
-from typing import Literal, Self
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
 from airis.component import Duration, Exporter, Host, Permanent, Retryable, Telemetry, exporter
-from airis.component.compression import compress_aside
-from airis.component.http_client import Answer, HttpClient, HttpClientConfig
+from airis.component.http_client import Answer, HttpClient, HttpClientConfig, NoAnswer, open_http_client
 from airis.component.retry import RetryConfig
 from airis.component.sending import Sending, SendingQueueConfig
 from airis.component.words import quoted
@@ -22,6 +21,7 @@ from airis.proto.otlp_answers import MAX_RETRY_AFTER_S, UnreadableAnswer, partia
 
 RETRYABLE = frozenset({429, 502, 503, 504})
 """docs/specification.md, "Failures"."""
+SENT = (Signal.TRACES, Signal.METRICS, Signal.LOGS)
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 
 
@@ -66,7 +66,7 @@ class OtlpHttpConfig(HttpClientConfig):
 
     @model_validator(mode="after")
     def _sends_somewhere(self) -> Self:
-        if not any(self.url(signal) for signal in (Signal.TRACES, Signal.METRICS, Signal.LOGS)):
+        if not any(self.url(signal) for signal in SENT):
             raise ValueError('needs an endpoint; write endpoint: "http://localhost:4318", or one for each signal')
         return self
 
@@ -100,7 +100,8 @@ class OtlpHttpExporter(Exporter[OtlpHttpConfig]):
         """`rng` gives the share of a retry's random part, from 0 to 1; `wall_clock` seconds since 1970."""
         super().__init__(config, telemetry)
         self.sending = Sending(config.sending_queue, config.retry_on_failure, telemetry, clock, sleep, rng)
-        self._client = HttpClient(config)
+        self.client: HttpClient | None = None
+        """From the start to the shutdown."""
         self._wall_clock = wall_clock
         self._headers = {"Content-Type": JSON if config.encoding == "json" else PROTOBUF}
         if config.is_compressed:
@@ -108,7 +109,8 @@ class OtlpHttpExporter(Exporter[OtlpHttpConfig]):
 
     async def start(self, host: Host) -> None:
         """Read certificates and be ready to connect; raises StartError that names the option at fault."""
-        await self._client.open()
+        urls = [url for signal in SENT if (url := self.config.url(signal))]
+        self.client = open_http_client(self.config, urls, self.telemetry)
         self.sending.open()
 
     async def shutdown(self) -> None:
@@ -116,7 +118,9 @@ class OtlpHttpExporter(Exporter[OtlpHttpConfig]):
         try:
             await self.sending.close()
         finally:
-            await self._client.close()
+            client, self.client = self.client, None
+            if client is not None:
+                await client.close()
 
     async def consume(self, batch: Batch) -> None:
         """Return when the server acknowledged the batch."""
@@ -126,28 +130,23 @@ class OtlpHttpExporter(Exporter[OtlpHttpConfig]):
             body = await self._body(batch)
             await self.sending.retry(partial(self._attempt, batch, body))
 
-    async def _body(self, batch: Batch) -> bytes:
+    async def _body(self, batch: Batch) -> Any:
+        assert self.client is not None
         body = batch.payload
         if self.config.encoding == "json":
             try:
                 body = await asyncio.to_thread(kernels.to_json, batch.signal, body)
             except kernels.MalformedPayload as error:
                 raise Permanent(str(error)) from error
-        if self.config.is_compressed:
-            return await compress_aside(self.config.compression, body, self.config.compression_params.level)
-        return body
+        return await self.client.prepare(body)
 
-    async def _attempt(self, batch: Batch, body: bytes) -> None:
-        import aiohttp
-
+    async def _attempt(self, batch: Batch, body: Any) -> None:
+        assert self.client is not None
         try:
-            answer = await self._client.post(self.config.url(batch.signal), body, self._headers)
-        except aiohttp.ClientResponseError as error:
-            raise Retryable("it does not speak HTTP/1, as port 4317 does not; use otlp_grpc, or port 4318") from error
-        except TimeoutError as error:
-            raise Retryable("no answer in time") from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise Retryable(f"no answer: {quoted(str(error) or type(error).__name__)}") from error
+            answer = await self.client.post(self.config.url(batch.signal), body, self._headers)
+        except NoAnswer as error:
+            hint = ", as port 4317 does not; use otlp_grpc, or port 4318" if error.not_http1 else ""
+            raise Retryable(quoted(error.reason) + hint) from error
         if 200 <= answer.status < 300:
             self._read(batch, answer)
         else:
@@ -168,11 +167,11 @@ class OtlpHttpExporter(Exporter[OtlpHttpConfig]):
     def _outcome(self, answer: Answer) -> Retryable | Permanent:
         """What a caller is to do about an answer that is no success."""
         if 300 <= answer.status < 400:
-            to = quoted(answer.headers.get("Location", "another address"))
+            to = quoted(answer.headers.get("location", "another address"))
             return Permanent(f"{answer.status}: redirects are not followed; write its address as the endpoint: {to}")
         reason = f"{answer.status} {quoted(answer.reason)}: {_words(answer)}".rstrip(": ")
         if answer.status in RETRYABLE:
-            return Retryable(reason, retry_after_s(answer.headers.get("Retry-After", ""), self._wall_clock()))
+            return Retryable(reason, retry_after_s(answer.headers.get("retry-after", ""), self._wall_clock()))
         return Permanent(reason)
 
 

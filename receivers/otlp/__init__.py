@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from airis.component import Config, Consumer, Duration, Host, Receiver, StartError, Telemetry, receiver
 from airis.component.grpc import GrpcServerConfig
 from airis.component.http import FLUSH_S, SHUTDOWN_GRACE_S, HttpServer, HttpServerConfig
+from airis.component.unsupported import Unsupported
 from airis.data import Signal
 from airis.receivers.otlp.admission import Admission
 from airis.receivers.otlp.http import OtlpHttp
@@ -188,8 +189,6 @@ class OtlpReceiver(Receiver[OtlpConfig]):
 
     async def _listen(self, native: "NativeTransport", listener: "Listener") -> str | None:
         """The address of a native listener; None where the Python transport is to listen instead."""
-        from airis.receivers.otlp.listeners import Unsupported
-
         try:
             return await native.listen(listener)
         except Unsupported as error:

@@ -8,6 +8,7 @@ from airis.component import ConsumeError, Partial, StartError, Telemetry
 from airis.component.grpc import DEFAULT_MAX_MESSAGE_MIB, KeepaliveServerConfig
 from airis.component.intake import IntakeError, UnknownEncoding
 from airis.component.tls import CertificateClock, TlsServerConfig, log_failed_reload
+from airis.component.unsupported import Unsupported
 from airis.data import Signal
 from airis.data.malformed import MalformedPayload
 from airis.receivers.otlp.admission import Admission, Encoding
@@ -28,10 +29,6 @@ HTTP_STREAMS = 1000
 """Requests in progress on one HTTP/2 connection."""
 
 Error = ConsumeError | MalformedPayload | IntakeError
-
-
-class Unsupported(StartError):
-    """The native transport does not have what an option asks for; the Python one does."""
 
 
 class Listener(Protocol):

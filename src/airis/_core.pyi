@@ -236,3 +236,132 @@ class Intake:
 
     def end(self) -> None:
         """End at once whatever is left, and the thread."""
+
+@final
+class ClientTls:
+    """What a client needs for TLS."""
+
+    def __init__(
+        self,
+        *,
+        authorities: bytes | None,
+        system: bytes | None,
+        certificate: bytes | None,
+        key: bytes | None,
+        versions: Sequence[str],
+        suites: Sequence[str],
+        curves: Sequence[str],
+        verify: bool,
+        protocols: Sequence[str],
+    ) -> None:
+        """From PEM, and the names that the Collector's options have; ValueError says what cannot be honoured.
+
+        `authorities` must all be readable, of those of the `system` what cannot be read is left out.
+        """
+
+@final
+class Remote:
+    """A server: where it is, and how it is reached."""
+
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        addresses: Sequence[str],
+        path: str | None,
+        proxy: tuple[str, int, bool, str | None, str | None] | None,
+        tls: ClientTls | None,
+        server_name: str,
+        times: Mapping[str, float],
+        pings_idle: bool,
+        max_answer_bytes: int,
+    ) -> None:
+        """A name, else `addresses` (``ip:port``), else a unix socket; ValueError says what of it there cannot be.
+
+        `proxy` is host, port, whether it is spoken to over TLS, its Proxy-Authorization, and what it is asked to
+        connect to (None: it is handed plain requests). `server_name` is what the certificate must be for. `times` are
+        seconds by ``idle``, ``ping`` and ``ping_timeout``; 0 or none is for ever.
+        """
+
+    def renew(self, tls: ClientTls) -> None:
+        """Use another configuration for the connections to come."""
+
+@final
+class Head:
+    """The head of a request, made once and sent as often as wanted."""
+
+    def __init__(self, url: str, headers: Sequence[tuple[str, bytes]]) -> None:
+        """For a whole URL; ValueError says what is wrong with it or with a header."""
+
+@final
+class Body:
+    """Bytes to send, kept and not copied, and compressed by the client at the first time."""
+
+    def __init__(self, payload: bytes, encoding: str = "", level: int = 0) -> None:
+        """`encoding` is a Content-Encoding; a level of 0 or less is a fast one."""
+
+@final
+class Answer:
+    """What came of something that was sent."""
+
+    @property
+    def token(self) -> int: ...
+    @property
+    def fault(self) -> str | None:
+        """Why there is no answer; None where there is one.
+
+        ``unavailable`` (no connection, or it broke), ``late``, ``protocol`` (it is no answer), ``http1`` (it is one of
+        HTTP/1, not of gRPC), ``too_large``, ``internal``.
+        """
+
+    @property
+    def detail(self) -> str:
+        """The cause of a fault on one line, but that a server's words may be in it."""
+
+    @property
+    def status(self) -> int:
+        """Of HTTP."""
+
+    @property
+    def reason(self) -> str: ...
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """With names in lower case, as are those of `trailers`."""
+
+    @property
+    def trailers(self) -> list[tuple[str, str]]: ...
+    @property
+    def body(self) -> bytes:
+        """What was read of it; of gRPC the message, inflated."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the body ends where `body` does."""
+
+@final
+class Client:
+    """Connections to servers of gRPC and HTTP, with one native thread for all of them."""
+
+    def __init__(self) -> None: ...
+    @property
+    def fd(self) -> int:
+        """Readable when there is something to take."""
+
+    def grpc(self, remote: Remote, *, round_robin: bool, wait_for_ready: bool) -> int:
+        """Know a server of gRPC, by the number that is given; nothing connects before the first call."""
+
+    def http(self, remote: Remote, *, keep_alive: bool, max_connections: int) -> int:
+        """Know a server of HTTP, by the number that is given; `max_connections` of 0 is without a limit."""
+
+    def send(self, server: int, head: Head, body: Body, timeout_s: float) -> int:
+        """Send something to a server, within a time (0: without a limit); gives the token of the answer to come."""
+
+    def cancel(self, token: int) -> None:
+        """Give a request up; nothing is told of it."""
+
+    def take(self) -> list[Answer]:
+        """What has been answered, or failed."""
+
+    def end(self) -> None:
+        """Give up what is under way, close all connections, and end the thread."""

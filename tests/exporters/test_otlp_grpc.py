@@ -18,7 +18,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from pydantic import ValidationError
 from typer.testing import CliRunner
 
-from airis.component import Kind, Partial, Permanent, Retryable, StartError
+from airis.component import Kind, Partial, Permanent, Retryable, StartError, grpcio_client
 from airis.component.testing import FakeHost, ManualClock, Sink, build
 from airis.data import Batch, Signal
 from airis.exporters.otlp_grpc import OtlpGrpcConfig, OtlpGrpcExporter
@@ -36,12 +36,19 @@ ONCE = {"enabled": False}
 class Sending:
     """Exporters and servers that are shut down with the test."""
 
-    def __init__(self, stack: AsyncExitStack, folder: Path) -> None:
+    def __init__(self, stack: AsyncExitStack, folder: Path, transport: str) -> None:
         self._stack = stack
         self._folder = folder
+        self.transport = transport
 
     async def exporter(self, endpoint: str, options: dict[str, Any] | None = None, **replaced: Any) -> OtlpGrpcExporter:
-        all_options = {"endpoint": endpoint, "tls": PLAIN, "retry_on_failure": ONCE, **(options or {})}
+        all_options = {
+            "endpoint": endpoint,
+            "transport": self.transport,
+            "tls": PLAIN,
+            "retry_on_failure": ONCE,
+            **(options or {}),
+        }
         made: OtlpGrpcExporter = build("otlp_grpc", all_options, kind=Kind.EXPORTER, **replaced)
         await made.start(FakeHost(self._folder))
         self._stack.push_async_callback(made.shutdown)
@@ -54,10 +61,17 @@ class Sending:
         return server
 
 
+@pytest.fixture(params=["native", "python"])
+def transport(request: pytest.FixtureRequest) -> str:
+    if request.param == "native":
+        pytest.importorskip("airis._core")
+    return str(request.param)
+
+
 @pytest.fixture
-async def sending(tmp_path: Path) -> AsyncIterator[Sending]:
+async def sending(tmp_path: Path, transport: str) -> AsyncIterator[Sending]:
     async with AsyncExitStack() as stack:
-        yield Sending(stack, tmp_path)
+        yield Sending(stack, tmp_path, transport)
 
 
 @pytest.fixture
@@ -128,18 +142,34 @@ async def test_the_same_bytes_arrive_and_fewer_travel_where_they_are_compressed(
     [(1, {}, False), (5000, {}, True), (5000, {"compression": "none"}, False)],
     ids=["small", "large", "large, but not compressed"],
 )
-async def test_what_takes_long_to_compress_does_not_hold_the_loop(sending, server, items, options, is_aside) -> None:
-    exporter = await sending.exporter(server.address, options)
+async def test_what_takes_long_to_compress_does_not_hold_the_loop(
+    tmp_path, server, monkeypatch, items, options, is_aside
+) -> None:
+    """With grpcio, which compresses where a call is started."""
     threads: list[int] = []
-    method = exporter._methods[Signal.TRACES]
+    channel = grpcio_client.open_channel
 
     class Noting:
-        def future(self, *words: Any, **named: Any) -> Any:
-            threads.append(threading.get_ident())
-            return method.future(*words, **named)
+        def __init__(self, channel: Any) -> None:
+            self._channel = channel
 
-    exporter._methods[Signal.TRACES] = Noting()
-    await exporter.consume(batch_of(items=items))
+        def unary_unary(self, *words: Any) -> Any:
+            method = self._channel.unary_unary(*words)
+
+            class Method:
+                def future(self, *words: Any, **named: Any) -> Any:
+                    threads.append(threading.get_ident())
+                    return method.future(*words, **named)
+
+            return Method()
+
+        def close(self) -> None:
+            self._channel.close()
+
+    monkeypatch.setattr(grpcio_client, "open_channel", lambda config: Noting(channel(config)))
+    async with AsyncExitStack() as stack:
+        exporter = await Sending(stack, tmp_path, "python").exporter(server.address, options)
+        await exporter.consume(batch_of(items=items))
 
     assert [thread != threading.get_ident() for thread in threads] == [is_aside]
 
@@ -475,12 +505,25 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a path": ({"endpoint": "https://a:1/v1/traces"}, "gRPC has no paths"),
     "another scheme": ({"endpoint": "ftp://a:1"}, '"ftp" is not supported'),
     "http with TLS": ({"endpoint": "http://a:1", "tls": {"ca_file": "/ca"}}, "write https://"),
-    "no check of the certificate": (
-        {"endpoint": "a:1", "tls": {"insecure_skip_verify": True}},
+    "no check of the certificate, by grpcio": (
+        {"endpoint": "a:1", "transport": "python", "tls": {"insecure_skip_verify": True}},
         "name its authority in ca_file",
     ),
-    "a TLS version": ({"endpoint": "a:1", "tls": {"min_version": "1.3"}}, "tls::min_version"),
-    "zstd": ({"endpoint": "a:1", "compression": "zstd"}, "gRPC has no zstd here; write gzip or none, or use otlp_http"),
+    "a TLS version, by grpcio": (
+        {"endpoint": "a:1", "transport": "python", "tls": {"min_version": "1.3"}},
+        "tls::min_version",
+    ),
+    "another certificate, by grpcio": (
+        {"endpoint": "a:1", "transport": "python", "tls": {"reload_interval": "1h"}},
+        "tls::reload_interval: grpcio reads certificates once",
+    ),
+    "zstd, by grpcio": (
+        {"endpoint": "a:1", "transport": "python", "compression": "zstd"},
+        "grpcio has no zstd; write gzip or none, transport: native, or use otlp_http",
+    ),
+    "a transport": ({"endpoint": "a:1", "transport": "rust"}, "native"),
+    "a name in a list of addresses": ({"endpoint": "ipv4:127.0.0.1:1,a:2"}, '"a:2" is no address of ipv4'),
+    "an address of the other family": ({"endpoint": "ipv6:127.0.0.1:1"}, "is no address of ipv6"),
     "auth": ({"endpoint": "a:1", "auth": {"authenticator": "x"}}, "write the credentials into headers"),
     "middlewares": ({"endpoint": "a:1", "middlewares": [{"id": "x"}]}, "middlewares are not supported yet"),
     "a queue on disk": ({"endpoint": "a:1", "sending_queue": {"storage": "x"}}, "leave storage out"),
@@ -520,7 +563,7 @@ def test_the_collectors_options_are_taken() -> None:
             "sending_queue": {"queue_size": 5000, "batch": {"flush_timeout": "1s"}},
         }
     )
-    arguments = dict(config.channel_arguments())
+    arguments = dict(grpcio_client.channel_arguments(config))
     assert arguments["grpc.keepalive_time_ms"] == 20_000
     assert arguments["grpc.default_authority"] == "otel"
 
@@ -619,12 +662,12 @@ async def test_a_certificate_that_cannot_be_read_stops_the_start(sending, tmp_pa
 
 
 @pytest.mark.parametrize("signal", [Signal.TRACES, Signal.METRICS, Signal.LOGS])
-@pytest.mark.parametrize("transport", ["python", "native"])
-async def test_the_otlp_receiver_takes_it(sending, tmp_path, signal, transport) -> None:
-    if transport == "native":
+@pytest.mark.parametrize("served_by", ["python", "native"])
+async def test_the_otlp_receiver_takes_it(sending, tmp_path, signal, served_by) -> None:
+    if served_by == "native":
         pytest.importorskip("airis._core")
     sink = Sink()
-    options = {"transport": transport, "protocols": {"grpc": {"endpoint": "127.0.0.1:0"}}}
+    options = {"transport": served_by, "protocols": {"grpc": {"endpoint": "127.0.0.1:0"}}}
     receiver = build("otlp", options, sink, kind=Kind.RECEIVER, grace_s=0.0)
     await receiver.start(FakeHost(tmp_path))
     exporter = await sending.exporter(receiver.endpoints()["OTLP gRPC"])

@@ -1,12 +1,14 @@
-//! The intake: sockets, framing, inflation and limits of OTLP over gRPC and HTTP.
+//! The intake: sockets, framing, inflation and limits of OTLP over gRPC and HTTP. The way out is `client`.
 //!
-//! It moves bytes and keeps order, and asks Python for every decision: what is regular waits at the `desk`, is taken
+//! The intake moves bytes and keeps order, and asks Python for every decision: what is regular waits at the `desk`, is taken
 //! by Python many at a time and answered by token; what is not is asked about one by one.
 //!
 //! One thread works for a whole receiver. Nothing here takes the interpreter's lock, and what a client sends can end
 //! no more than its own connection.
 
 pub mod budget;
+pub mod client;
+pub mod compress;
 pub mod deframe;
 pub mod desk;
 pub mod fault;

@@ -7,7 +7,7 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{ServerConfig, version};
+use rustls::{ServerConfig, SupportedProtocolVersion, version};
 
 /// Options of a server, by the names that the Collector's configuration has.
 #[derive(Debug)]
@@ -29,13 +29,8 @@ pub struct Options<'a> {
 
 /// A configuration for connections to come; says why there is none.
 pub fn server_config(options: &Options<'_>) -> Result<ServerConfig, String> {
-    let provider = Arc::new(provider(options)?);
-    let versions = options.versions.iter().map(|name| match name.as_str() {
-        "1.2" => Ok(&version::TLS12),
-        "1.3" => Ok(&version::TLS13),
-        other => Err(format!("TLS {other} is not spoken")),
-    });
-    let versions = versions.collect::<Result<Vec<_>, _>>()?;
+    let provider = Arc::new(provider(&options.suites, &options.curves)?);
+    let versions = protocol_versions(&options.versions)?;
     let builder = ServerConfig::builder_with_provider(provider.clone());
     let builder = builder.with_protocol_versions(&versions).map_err(|error| error.to_string())?;
     let builder = match options.authorities {
@@ -56,17 +51,28 @@ pub fn server_config(options: &Options<'_>) -> Result<ServerConfig, String> {
     Ok(config)
 }
 
-fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+/// The versions to speak, by their numbers.
+pub fn protocol_versions(names: &[String]) -> Result<Vec<&'static SupportedProtocolVersion>, String> {
+    let versions = names.iter().map(|name| match name.as_str() {
+        "1.2" => Ok(&version::TLS12),
+        "1.3" => Ok(&version::TLS13),
+        other => Err(format!("TLS {other} is not spoken")),
+    });
+    versions.collect()
+}
+
+/// All certificates of a PEM file.
+pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|error| format!("the certificate: {error}"))
 }
 
 /// ring, with the cipher suites and curves that are wanted.
-fn provider(options: &Options<'_>) -> Result<CryptoProvider, String> {
+pub fn provider(suites: &[String], curves: &[String]) -> Result<CryptoProvider, String> {
     let mut provider = ring::default_provider();
-    if !options.suites.is_empty() {
+    if !suites.is_empty() {
         let known = provider.cipher_suites.clone();
         let mut chosen = Vec::new();
-        for name in &options.suites {
+        for name in suites {
             let found = known.iter().find(|suite| format!("{:?}", suite.suite()) == *name);
             chosen.push(*found.ok_or_else(|| format!("the cipher suite {name} is not spoken"))?);
         }
@@ -74,9 +80,9 @@ fn provider(options: &Options<'_>) -> Result<CryptoProvider, String> {
         chosen.extend(known.into_iter().filter(|suite| suite.tls13().is_some()));
         provider.cipher_suites = chosen;
     }
-    if !options.curves.is_empty() {
+    if !curves.is_empty() {
         let mut chosen = Vec::new();
-        for name in &options.curves {
+        for name in curves {
             let known = match name.as_str() {
                 "P256" => "secp256r1",
                 "P384" => "secp384r1",

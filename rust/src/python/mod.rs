@@ -2,6 +2,8 @@
 
 mod bytes;
 #[cfg(unix)]
+mod client;
+#[cfg(unix)]
 mod intake;
 mod payloads;
 mod view;
@@ -26,6 +28,10 @@ mod _core {
     #[cfg(unix)]
     #[pymodule_export]
     use super::intake::{Asked, Intake, Joined, Reply, Tls};
+
+    #[cfg(unix)]
+    #[pymodule_export]
+    use super::client::{Answer, Body, Client, ClientTls, Head, Remote};
 
     #[pymodule_init]
     fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
