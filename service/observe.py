@@ -76,6 +76,10 @@ def before_exporter(telemetry: Telemetry) -> Count:
     return count
 
 
+def nothing(_batch: Batch, _missed: int, _error: BaseException | None) -> None:
+    """Of an exporter that counts by itself."""
+
+
 def into(telemetry: Telemetry) -> Count:
     """Counts the items that a processor or a connector took."""
     name = "connector_consumed" if telemetry.kind == Kind.CONNECTOR else "processor_incoming"

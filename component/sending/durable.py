@@ -8,14 +8,13 @@ from dataclasses import dataclass, replace
 
 from airis.component.errors import Retryable
 from airis.component.sending.config import SendingQueueConfig
-from airis.component.sending.queue import Taken
+from airis.component.sending.queue import FULL_RETRY_S, Taken, full
 from airis.data import NO_METADATA, Batch, Origin, Signal, join
 from airis.storage.wal.log import Full, Put
 from airis.storage.wal.segment import Entry
 from airis.storage.wal.service import LogService
 from airis.storage.wal.subscriber import Group, Limits, Subscriber
 
-FULL_RETRY_S = 1.0
 LOOK_S = 1.0
 """How often is looked for what became due, or is in the log from before."""
 COLLECT_S = 1.0
@@ -118,7 +117,7 @@ class DurableQueue:
         async with self._changed:
             while not self._is_closed and (used := self.size() + self._pending) and used + size > self._limit:
                 if not self._config.block_on_overflow:
-                    raise Retryable(f"the sending queue is full ({self._limit} {self._config.sizer})", FULL_RETRY_S)
+                    raise full(self._limit, self._config.sizer)
                 await self._changed.wait()
             if self._is_closed:
                 raise Retryable("the exporter is shut down")

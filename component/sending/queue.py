@@ -70,6 +70,11 @@ class Queue(Protocol):
         ...
 
 
+def full(limit: int, sizer: str) -> Retryable:
+    """What a sender is told who came when there was no room."""
+    return Retryable(f"the sending queue is full ({limit} {sizer})", FULL_RETRY_S)
+
+
 def size_in(sizer: str, batch: Batch) -> int:
     """How much a batch is."""
     return {"requests": 1, "items": batch.items}.get(sizer) or (batch.size_bytes if sizer == "bytes" else 1)
@@ -138,7 +143,9 @@ class MemoryQueue:
         async with self._changed:
             while self._size and self._size + size > self._config.queue_size and not self._is_closed:
                 if not self._config.block_on_overflow:
-                    raise Retryable(f"the sending queue is full ({self._config.queue_size} {self._config.sizer})", FULL_RETRY_S)
+                    raise Retryable(
+                        f"the sending queue is full ({self._config.queue_size} {self._config.sizer})", FULL_RETRY_S
+                    )
                 await self._changed.wait()
             if self._is_closed:
                 raise Retryable("the exporter is shut down")
@@ -255,4 +262,3 @@ def outcomes_for(batches: list[Batch], error: Exception | None) -> list[Exceptio
     if isinstance(error, Partial) and len(batches) > 1:
         return list(error.shares([batch.items for batch in batches]))
     return [error] * len(batches)
-

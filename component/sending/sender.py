@@ -23,8 +23,10 @@ from airis.data import Batch, Signal
 if TYPE_CHECKING:
     from airis.component.sending.durable import Grouping
 
-Deliver = Callable[[Batch], Awaitable[None]]
-"""One attempt: returns when the destination has the batch, or raises as a consumer does."""
+Attempt = Callable[[], Awaitable[None]]
+"""Returns when the destination has a batch, or raises as a consumer does. It is made as often as it takes."""
+Prepare = Callable[[Batch], Awaitable[Attempt]]
+"""What is done to a batch once, such as to compress it; gives the attempts to deliver it."""
 
 SUSPICIOUS_FAILURES = 10
 """A batch that failed so often while others went through is at fault itself, whatever the destination says."""
@@ -45,7 +47,7 @@ class Sending:
         self,
         config: SendingConfig,
         telemetry: Telemetry,
-        deliver: Deliver,
+        prepare: Prepare,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         rng: Callable[[], float] = random.random,
@@ -55,7 +57,7 @@ class Sending:
         self.config = config
         queue = config.sending_queue
         self._telemetry = telemetry
-        self._deliver = deliver
+        self._prepare = prepare
         self._clock = clock
         self._grouping = grouping
         self.retry = Retry(self._retries(), telemetry, clock, sleep, rng)
@@ -185,7 +187,8 @@ class Sending:
         """Take responsibility for the batch: see the class. Raises Retryable, Permanent or Partial."""
         if not self.has_queue:
             async with self.turn(batch.signal):
-                await self.retry(lambda: self._attempt(batch))
+                attempt = await self._prepare(batch)
+                await self.retry(lambda: self._guarded(attempt))
             return
         self._check()
         try:
@@ -226,13 +229,13 @@ class Sending:
         if not self._is_open:
             raise Retryable("the exporter is shut down")
 
-    async def _attempt(self, batch: Batch) -> None:
+    async def _guarded(self, attempt: Attempt) -> None:
         async with AsyncExitStack() as guards:
             if self._breaker is not None:
                 await guards.enter_async_context(self._breaker.watch())
             if self._bulkhead is not None:
                 await guards.enter_async_context(self._bulkhead.place())
-            await self._deliver(batch)
+            await attempt()
         self._successes += 1
 
     # Those who empty a queue
@@ -286,11 +289,12 @@ class Sending:
         """Attempt until it comes to an end; one that fails while others succeed is at fault itself."""
         failures = 0
         succeeded_before = self._successes
+        attempt = await self._prepare(batch)
 
-        async def attempt() -> None:
+        async def watched() -> None:
             nonlocal failures
             try:
-                await self._attempt(batch)
+                await self._guarded(attempt)
             except CircuitOpen:
                 raise
             except Retryable as error:
@@ -300,7 +304,7 @@ class Sending:
                     raise Permanent(f"it failed {failures} times while others went through: {error.reason}") from error
                 raise
 
-        await self.retry(attempt)
+        await self.retry(watched)
 
     async def _send_parts(self, queue: Queue, taken: Taken, error: Exception) -> None:
         """Deliver the parts of a batch that can be, and put the others among the dead letters."""
