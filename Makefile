@@ -1,6 +1,6 @@
 # airis: `make run` starts it, `make test` tests it; both set up all they need first.
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test check bench docs lock clean
+.PHONY: help install run demo test check bench instructions docs lock clean
 
 # A folder of ours must never hide an installed module of the same name.
 export PYTHONSAFEPATH := 1
@@ -43,17 +43,24 @@ check: install ## Lint, types, Rust lints, generated docs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	MYPYPATH=benchmarks $(BIN)/mypy benchmarks/*.py
 	$(BIN)/pyright
 	$(BIN)/airis docs --check
 	@if command -v cargo >/dev/null; then \
-		cd rust && cargo fmt --all --check && cargo clippy --workspace --all-targets --locked -- -D warnings && \
-		cargo test --workspace --locked --quiet; \
+		for workspace in rust benchmarks; do \
+			(cd $$workspace && cargo fmt --all --check && \
+				cargo clippy --workspace --all-targets --locked -- -D warnings && \
+				cargo test --workspace --locked --quiet) || exit 1; \
+		done; \
 	else echo "cargo is not installed: the Rust core was not checked"; fi
 
 bench: install ## Measure CPU-seconds per million items (see docs/performance.md)
 	@test -d .venv/rotel || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
 		--target .venv/rotel rotel || echo "rotel cannot be installed: measuring without a peer"
-	@$(BIN)/python benchmarks/run.py $(ARGS)
+	@$(BIN)/python benchmarks $(ARGS)
+
+instructions: ## Count the instructions of every kernel; one that became dearer fails (ARGS=--write for a new table)
+	@$(PYTHON) benchmarks/count_instructions.py $(ARGS)
 
 docs: install ## Write the pages that are made from the code
 	@$(BIN)/airis docs --write
@@ -63,4 +70,4 @@ lock: ## Resolve the dependencies anew into requirements.lock
 		--no-emit-index-url --no-header --no-annotate -o requirements.lock
 
 clean: ## Remove what was installed and built
-	rm -rf .venv rust/target dist src/airis/_core.abi3.so src/airis/ui
+	rm -rf .venv rust/target benchmarks/target dist src/airis/_core.abi3.so src/airis/ui

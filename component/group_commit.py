@@ -15,6 +15,10 @@ from airis.data import Batch
 
 MOST_REST_S = 1.0
 """A delivery that hung says nothing about what the next one costs."""
+RETURN_SHARE = 0.25
+"""Of what a delivery took: how long the next one waits at most for the callers of that one to come back."""
+QUIET_SHARE = 0.05
+"""Of what a delivery took: when nobody came for so long, nobody is waited for any more."""
 
 Deliver = Callable[[Sequence[Batch]], Awaitable[None]]
 """Takes one group and returns when it is stored, or raises as a consumer does."""
@@ -37,6 +41,8 @@ class Limits:
 class GroupCommit:
     """Callers of `submit` are held until their batch is delivered; one delivery is in flight at a time.
 
+    A batch of a signal that cannot be joined is a group by itself.
+
     A group that turns out to be at fault (Permanent) is delivered again one batch after the other, so
     that a bad batch does not refuse the good ones it was joined with.
     """
@@ -57,6 +63,10 @@ class GroupCommit:
         self._full = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
         self._next_start = 0.0
+        self._ended = 0.0
+        self._took = 0.0
+        """How long the last delivery took, until when."""
+        self._came = 0
 
     @property
     def pending(self) -> int:
@@ -68,6 +78,7 @@ class GroupCommit:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._pending[done] = batch
         self._pend(batch, 1)
+        self._came += 1
         if self._worker is None:
             self._worker = asyncio.create_task(self._work())
         try:
@@ -85,6 +96,7 @@ class GroupCommit:
         try:
             while self._pending:
                 await self._until_due()
+                await self._until_back()
                 started = self._clock()
                 try:
                     await self._settle(self._take())
@@ -93,6 +105,7 @@ class GroupCommit:
                     self._refuse_pending(error)
                 else:
                     took = self._clock() - started
+                self._took, self._ended = took, started + took
                 rest = min(took / self._limits.share - took, MOST_REST_S)
                 self._next_start = started + max(self._limits.interval_s, took + rest)
         finally:
@@ -100,7 +113,22 @@ class GroupCommit:
 
     async def _until_due(self) -> None:
         """Return at the next start, or as soon as a full group waits."""
-        wait = self._next_start - self._clock()
+        await self._pause(self._next_start - self._clock())
+
+    async def _until_back(self) -> None:
+        """Return when the callers of the last delivery, who were answered together, had the time to come back together.
+
+        Otherwise the first of them would go alone, or two halves by turns, at the cost of a delivery each.
+        """
+        quiet = min(self._took, MOST_REST_S) * QUIET_SHARE
+        end = self._ended + min(self._took, MOST_REST_S) * RETURN_SHARE
+        came = -1
+        while came != self._came and quiet > 0 and self._clock() + quiet <= end and not self._full.is_set():
+            came = self._came
+            await self._pause(quiet)
+
+    async def _pause(self, wait: float) -> None:
+        """Let so much time pass, unless a full group waits."""
         if wait <= 0 or self._full.is_set():
             return
         waiting = {asyncio.ensure_future(self._sleep(wait)), asyncio.create_task(self._full.wait())}
@@ -131,7 +159,9 @@ class GroupCommit:
             done = next(iter(self._pending))
             batch = self._pending[done]
             if group and (
-                items + batch.items > self._limits.items or size + batch.size_bytes > self._limits.size_bytes
+                not batch.signal.is_joinable
+                or items + batch.items > self._limits.items
+                or size + batch.size_bytes > self._limits.size_bytes
             ):
                 break
             del self._pending[done]

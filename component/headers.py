@@ -1,6 +1,8 @@
-"""Headers in a configuration: how they are written, and what can be one."""
+"""Headers: how they are written in a configuration, what can be one, and which of a request go on with its data."""
 
 import re
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, cast
 
 from pydantic import AfterValidator, BeforeValidator
@@ -37,3 +39,39 @@ def _of_one_line(headers: dict[str, Secret]) -> dict[str, Secret]:
 
 SecretHeaders = Annotated[dict[str, Secret], BeforeValidator(from_pairs), AfterValidator(_of_one_line)]
 """Headers that a client sends: their values print masked."""
+
+Metadata = Mapping[str, tuple[str, ...]]
+
+WITHHELD = frozenset(
+    {
+        "authorization",
+        "proxy-authorization",
+        "cookie",
+        "accept",
+        "accept-encoding",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "expect",
+        "grpc-accept-encoding",
+        "grpc-encoding",
+        "grpc-timeout",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+"""Headers that never go on with the data. Credentials must not get into queues on disk; what describes one message or
+one hop says nothing about the data, and would keep batches from being joined."""
+
+
+def metadata_of(headers: Iterable[tuple[str, str]]) -> Metadata:
+    """Request headers by lower-case name, but for credentials and what belongs to the message or the hop."""
+    kept: dict[str, tuple[str, ...]] = {}
+    for name, value in headers:
+        if name not in WITHHELD:
+            kept[name] = (*kept.get(name, ()), value)
+    return MappingProxyType(kept)

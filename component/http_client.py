@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Annotated, Any, Literal, Protocol, Self
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ from airis.component.telemetry import Telemetry
 from airis.component.tls import RenewableTlsConfig
 from airis.component.transport import Transport, choose
 from airis.component.unsupported import NO_AUTHENTICATORS, NO_MIDDLEWARES, not_supported
+from airis.proto.otlp_answers import MAX_RETRY_AFTER_S
 
 MAX_ANSWER_BYTES = 64 * 1024
 """What is read of an answer, as the Collector does."""
@@ -190,3 +192,15 @@ def open_http_client(config: HttpClientConfig, urls: Sequence[str], telemetry: T
         return AiohttpClient(config, telemetry)
 
     return choose(config.transport, native, python, telemetry)
+
+
+def retry_after_s(header: str, now_unix_s: float) -> float | None:
+    """Seconds that a Retry-After header asks to wait, as a number or a date; None where it says neither."""
+    header = header.strip()
+    if header.isascii() and header.isdigit():
+        return min(float(header[:20]), MAX_RETRY_AFTER_S)
+    try:
+        delay = parsedate_to_datetime(header).timestamp() - now_unix_s
+    except (ValueError, OverflowError):
+        return None
+    return min(max(0.0, delay), MAX_RETRY_AFTER_S)

@@ -12,9 +12,6 @@ from airis.config.reading import Configured, Path, ReadPipeline, Reference, arti
 from airis.config.wording import HIDDEN, shown
 from airis.data import Signal
 
-SIGNALS = tuple(signal for signal in Signal if signal is not Signal.PROFILES)
-"""Those that a pipeline can have."""
-
 _LISTS = {kind.section: kind for kind in (Kind.RECEIVER, Kind.PROCESSOR, Kind.EXPORTER)}
 _KINDS = {
     Kind.RECEIVER: (Kind.RECEIVER, Kind.CONNECTOR),
@@ -85,15 +82,12 @@ class PipelineReader:
                 self._check_signal(kind, reference, read.signal)
 
     def _signal(self, name: str, entry: Entry, path: Path) -> Signal | None:
-        if name == Signal.PROFILES:
-            message = f'airis does not have the signal "{name}" yet, only {listed(SIGNALS)}'
-            self.findings.error("unsupported-signal", entry.key_mark, path, message)
-        elif name not in SIGNALS:
-            message = f'"{name}" is not a signal; {suggestion(name, SIGNALS)}'
-            self.findings.error("unknown-signal", entry.key_mark, path, message)
-        else:
+        try:
             return Signal(name)
-        return None
+        except ValueError:
+            message = f'"{name}" is not a signal; {suggestion(name, list(Signal))}'
+            self.findings.error("unknown-signal", entry.key_mark, path, message)
+            return None
 
     def _references(self, kind: Kind, entry: Entry | None, path: Path) -> list[Reference]:
         """The ids in a list, each once and each configured; None or null is an empty list."""

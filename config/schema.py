@@ -15,7 +15,7 @@ from airis.config.collector import RENAMED, installed_type
 from airis.config.document import resolve_plain
 from airis.config.model import TelemetryConfig
 from airis.config.options import Option, Value, in_words, options_of
-from airis.config.pipelines import SIGNALS
+from airis.data import Signal
 
 Schema = dict[str, Any]
 
@@ -104,9 +104,9 @@ def _service(made: "_Definitions") -> Schema:
     pipeline["processors"] |= _ids(Kind.PROCESSOR)
     pipeline["exporters"] |= {**_ids(Kind.EXPORTER, Kind.CONNECTOR), "minItems": 1}
     made.schemas["pipeline"] = _mapping(properties=pipeline)
-    words = "|".join(SIGNALS)
+    words = "|".join(Signal)
     service["pipelines"] |= _mapping(
-        properties={signal.value: {"$ref": "#/$defs/pipeline", "title": f"{signal} pipeline"} for signal in SIGNALS},
+        properties={signal.value: {"$ref": "#/$defs/pipeline", "title": f"{signal} pipeline"} for signal in Signal},
         patternProperties={f"^ *({words}){_NAME}$": {"$ref": "#/$defs/pipeline"}},
     )
     return {"description": f"{ServiceOptions.__doc__}", **_mapping(properties=service)}

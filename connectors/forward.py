@@ -8,7 +8,7 @@ class ForwardConfig(Config):
     """There is nothing to choose."""
 
 
-@connector("forward", {(signal, signal): "beta" for signal in (Signal.TRACES, Signal.METRICS, Signal.LOGS)})
+@connector("forward", {(signal, signal): "alpha" if signal is Signal.PROFILES else "beta" for signal in Signal})
 class ForwardConnector(Connector[ForwardConfig]):
     """Hand on every batch to all pipelines of its signal that name the connector as a receiver."""
 

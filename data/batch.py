@@ -25,6 +25,11 @@ class Signal(StrEnum):
         """The Collector's word for one item of this signal, as its counters spell it."""
         return _ITEM_NAMES[self]
 
+    @property
+    def is_joinable(self) -> bool:
+        """Whether batches can be joined; what a profile refers to are places in tables of its own request."""
+        return self is not Signal.PROFILES
+
 
 _ITEM_NAMES = {
     Signal.TRACES: "spans",
@@ -62,14 +67,14 @@ class Origin:
 class Batch:
     """Items of one signal as the bytes of one ``Export*ServiceRequest``, or of several behind one another.
 
-    Protobuf merges repeated top-level fields, so joining batches is joining bytes. Nothing mutates a
-    batch: fan-out hands the same object to every branch.
+    Protobuf merges repeated top-level fields, so joining batches is joining bytes, but for profiles, which are
+    never joined. Nothing mutates a batch: fan-out hands the same object to every branch.
     """
 
     signal: Signal
     payload: bytes
     items: int
-    """Spans, metric data points or log records in the payload."""
+    """Spans, metric data points, log records or samples of profiles in the payload."""
     origin: Origin = field(default_factory=Origin)
     arrived_unix_nano: int = 0
     """Wall clock at admission, in nanoseconds; of joined batches the earliest."""
@@ -77,6 +82,8 @@ class Batch:
     """16 bytes, unique; stays with the data through every retry, so that a store can refuse a repetition."""
     requests: int = 1
     """Requests of clients that it was joined from."""
+    _scanned: "View" = field(init=False, repr=False, compare=False)
+    """Not there until it is asked for, so that a batch costs no more to make."""
 
     @property
     def size_bytes(self) -> int:
@@ -84,21 +91,80 @@ class Batch:
         return len(self.payload)
 
     def view(self) -> "View":
-        """The payload scanned, for work on its items; raises MalformedPayload where it never passed `validate`."""
-        # What reads wire formats imports this package, and the kernels import what reads wire formats.
-        from airis.data import kernels
+        """The payload scanned, for work on its items, and kept; raises MalformedPayload where it was not validated."""
+        try:
+            return self._scanned
+        except AttributeError:
+            # What reads wire formats imports this package, and the kernels import what reads wire formats.
+            from airis.data import kernels
 
-        return kernels.scan(self.signal, self.payload)
+            # Of two threads that ask at once both scan: what they get is the same.
+            view = kernels.scan(self.signal, self.payload)
+            object.__setattr__(self, "_scanned", view)
+            return view
+
+    def with_view(self, view: "View") -> "Batch":
+        """The same batch after a processor changed its content: a new id, the same origin and arrival.
+
+        Its payload is made of the view when it is first asked for.
+        """
+        return _Viewed.of(self, view, self.origin, _unique_id())
 
     def with_payload(self, payload: bytes, items: int) -> "Batch":
         """The same batch after a processor changed its content: a new id, the same origin and arrival."""
         return replace(self, payload=payload, items=items, id=_unique_id())
 
+    def with_origin(self, origin: Origin) -> "Batch":
+        """The same batch from elsewhere."""
+        return replace(self, origin=origin)
+
+
+class _Viewed(Batch):
+    """A batch whose payload is made of its view when it is first asked for, and kept by that."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, batch: Batch, view: "View", origin: Origin, batch_id: bytes) -> "_Viewed":
+        """Like a batch, but for what is given."""
+        made = object.__new__(cls)
+        for name, value in (
+            ("signal", batch.signal),
+            ("items", view.items),
+            ("origin", origin),
+            ("arrived_unix_nano", batch.arrived_unix_nano),
+            ("id", batch_id),
+            ("requests", batch.requests),
+            ("_scanned", view),
+        ):
+            object.__setattr__(made, name, value)
+        return made
+
+    # It is a batch like any other: equal to one with the same content, and `replace` makes one of it.
+    @property  # type: ignore[misc]
+    def __class__(self) -> type[Batch]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        return Batch
+
+    @property
+    def payload(self) -> bytes:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Made once."""
+        return self._scanned.payload
+
+    @property
+    def size_bytes(self) -> int:
+        """Length of the payload, which is not made for it."""
+        return self._scanned.size_bytes
+
+    def with_origin(self, origin: Origin) -> Batch:
+        """The same batch from elsewhere."""
+        return self.of(self, self._scanned, origin, self.id)
+
 
 def join(batches: Iterable[Batch]) -> Batch:
     """One batch with the items of all, in order; a single batch is handed back as it is.
 
-    All must have one signal, one tenant and one set of metadata: the caller groups by them.
+    All must have one signal, one tenant and one set of metadata: the caller groups by them. Raises ValueError for
+    different signals, and for profiles.
     """
     parts = list(batches)
     if len(parts) == 1:
@@ -106,6 +172,8 @@ def join(batches: Iterable[Batch]) -> Batch:
     first = parts[0]
     if any(b.signal is not first.signal for b in parts):
         raise ValueError("batches of different signals cannot be joined")
+    if not first.signal.is_joinable:
+        raise ValueError(f"batches of {first.signal} cannot be joined")
     return Batch(
         signal=first.signal,
         payload=b"".join([b.payload for b in parts]),

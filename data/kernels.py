@@ -5,32 +5,83 @@ Both have the same names and one test-suite; nothing above this module knows whi
 """
 
 import os
+from importlib import import_module
 from typing import TYPE_CHECKING, Literal
 
+from airis.data.expressions import InvalidExpression
 from airis.data.malformed import MalformedPayload
 
-# OTLP/JSON has no native kernel yet.
-from airis.proto.otlp_json import from_json, to_json
-
 backend: Literal["native", "reference"] = "reference"
-if TYPE_CHECKING or os.environ.get("AIRIS_KERNELS") == "reference":
-    from airis.data.reference import Blocks, SeriesIndex, View, count_items, scan, split, validate
+_NAMES = (
+    "Announced",
+    "Blocks",
+    "Edits",
+    "Pattern",
+    "Predicate",
+    "RemoteWritten",
+    "Samples",
+    "SeriesIndex",
+    "View",
+    "concat",
+    "count_items",
+    "from_json",
+    "from_remote_write",
+    "samples",
+    "scan",
+    "split",
+    "to_json",
+    "validate",
+)
+if TYPE_CHECKING:
+    from airis.data.reference import (
+        Announced,
+        Blocks,
+        Edits,
+        Pattern,
+        Predicate,
+        RemoteWritten,
+        Samples,
+        SeriesIndex,
+        View,
+        concat,
+        count_items,
+        from_json,
+        from_remote_write,
+        samples,
+        scan,
+        split,
+        to_json,
+        validate,
+    )
 else:
-    try:
-        from airis._core import Blocks, SeriesIndex, View, count_items, scan, split, validate
-
-        backend = "native"
-    except ImportError:
-        from airis.data.reference import Blocks, SeriesIndex, View, count_items, scan, split, validate
+    _kernels = None
+    if os.environ.get("AIRIS_KERNELS") != "reference":
+        try:
+            _kernels = import_module("airis._core")
+            backend = "native"
+        except ImportError:
+            pass
+    _kernels = _kernels or import_module("airis.data.reference")
+    globals().update({name: getattr(_kernels, name) for name in _NAMES})
 
 __all__ = [
+    "Announced",
     "Blocks",
+    "Edits",
+    "InvalidExpression",
     "MalformedPayload",
+    "Pattern",
+    "Predicate",
+    "RemoteWritten",
+    "Samples",
     "SeriesIndex",
     "View",
     "backend",
+    "concat",
     "count_items",
     "from_json",
+    "from_remote_write",
+    "samples",
     "scan",
     "split",
     "to_json",

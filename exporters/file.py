@@ -64,7 +64,7 @@ class FileConfig(Config):
     )
 
 
-@exporter("file", traces="beta", metrics="beta", logs="beta")
+@exporter("file", traces="beta", metrics="beta", logs="beta", profiles="alpha")
 class FileExporter(Exporter[FileConfig]):
     """Append to a file, as JSON lines or protobuf.
 

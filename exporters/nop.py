@@ -8,7 +8,7 @@ class NopConfig(Config):
     """No options."""
 
 
-@exporter("nop", traces="stable", metrics="stable", logs="stable")
+@exporter("nop", traces="stable", metrics="stable", logs="stable", profiles="alpha")
 class NopExporter(Exporter[NopConfig]):
     """Acknowledge everything and discard it."""
 

@@ -10,6 +10,7 @@ from typing import Literal
 from google.rpc.code_pb2 import Code
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
+from opentelemetry.proto.collector.profiles.v1development import profiles_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from pydantic import Field
 
@@ -24,6 +25,7 @@ METHODS = {
     Signal.TRACES: f"/{trace_service_pb2.DESCRIPTOR.services_by_name['TraceService'].full_name}/Export",
     Signal.METRICS: f"/{metrics_service_pb2.DESCRIPTOR.services_by_name['MetricsService'].full_name}/Export",
     Signal.LOGS: f"/{logs_service_pb2.DESCRIPTOR.services_by_name['LogsService'].full_name}/Export",
+    Signal.PROFILES: f"/{profiles_service_pb2.DESCRIPTOR.services_by_name['ProfilesService'].full_name}/Export",
 }
 RETRYABLE = frozenset(
     {Code.CANCELLED, Code.DEADLINE_EXCEEDED, Code.ABORTED, Code.OUT_OF_RANGE, Code.UNAVAILABLE, Code.DATA_LOSS}
@@ -45,7 +47,7 @@ class OtlpGrpcConfig(GrpcClientConfig, SendingConfig):
     timeout: Duration = Field(default=5.0, ge=0, description="Longest time of an attempt; 0: without a limit.")
 
 
-@exporter("otlp_grpc", traces="alpha", metrics="alpha", logs="alpha")
+@exporter("otlp_grpc", traces="alpha", metrics="alpha", logs="alpha", profiles="alpha")
 class OtlpGrpcExporter(Exporter[OtlpGrpcConfig]):
     """Send telemetry over OTLP/gRPC.
 

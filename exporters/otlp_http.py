@@ -4,7 +4,6 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
-from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
@@ -12,15 +11,22 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from airis.component import Duration, Exporter, Host, Permanent, Retryable, Telemetry, exporter
-from airis.component.http_client import Answer, HttpClient, HttpClientConfig, NoAnswer, open_http_client
+from airis.component.http_client import (
+    Answer,
+    HttpClient,
+    HttpClientConfig,
+    NoAnswer,
+    open_http_client,
+    retry_after_s,
+)
 from airis.component.sending import Attempt, Sending, SendingConfig
 from airis.component.words import quoted
 from airis.data import Batch, Signal, kernels
-from airis.proto.otlp_answers import MAX_RETRY_AFTER_S, UnreadableAnswer, partial_success, status_message
+from airis.proto.otlp_answers import UnreadableAnswer, partial_success, status_message
 
 RETRYABLE = frozenset({429, 502, 503, 504})
 """docs/specification.md, "Failures"."""
-SENT = (Signal.TRACES, Signal.METRICS, Signal.LOGS)
+PATHS = {signal: f"/{'v1development' if signal is Signal.PROFILES else 'v1'}/{signal}" for signal in Signal}
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 
 
@@ -31,9 +37,9 @@ class OtlpHttpConfig(HttpClientConfig, SendingConfig):
     traces_endpoint: str = Field(default="", description="Whole URL for traces, instead of endpoint.")
     metrics_endpoint: str = Field(default="", description="Whole URL for metrics, instead of endpoint.")
     logs_endpoint: str = Field(default="", description="Whole URL for logs, instead of endpoint.")
-    profiles_endpoint: str = Field(default="", description="Without effect: airis has no profiles yet.")
+    profiles_endpoint: str = Field(default="", description="Whole URL for profiles, instead of endpoint.")
     encoding: Literal["proto", "json"] = Field(
-        default="proto", description="proto sends what came in as it is; json takes much more time."
+        default="proto", description="proto sends what came in as it is; json has to be written, and is twice as large."
     )
     compression: Literal["", "none", "gzip", "zlib", "deflate", "snappy", "x-snappy-framed", "zstd", "lz4"] = Field(
         default="gzip", description="Content-Encoding of requests. zstd is smaller than gzip and takes less time."
@@ -57,7 +63,7 @@ class OtlpHttpConfig(HttpClientConfig, SendingConfig):
 
     @model_validator(mode="after")
     def _sends_somewhere(self) -> Self:
-        if not any(self.url(signal) for signal in SENT):
+        if not any(self.url(signal) for signal in Signal):
             raise ValueError('needs an endpoint; write endpoint: "http://localhost:4318", or one for each signal')
         return self
 
@@ -67,11 +73,12 @@ class OtlpHttpConfig(HttpClientConfig, SendingConfig):
             Signal.TRACES: self.traces_endpoint,
             Signal.METRICS: self.metrics_endpoint,
             Signal.LOGS: self.logs_endpoint,
+            Signal.PROFILES: self.profiles_endpoint,
         }
-        return own[signal] or (self.endpoint and f"{self.endpoint.removesuffix('/')}/v1/{signal}")
+        return own[signal] or (self.endpoint and f"{self.endpoint.removesuffix('/')}{PATHS[signal]}")
 
 
-@exporter("otlp_http", traces="alpha", metrics="alpha", logs="alpha")
+@exporter("otlp_http", traces="alpha", metrics="alpha", logs="alpha", profiles="alpha")
 class OtlpHttpExporter(Exporter[OtlpHttpConfig]):
     """Send telemetry over OTLP/HTTP, as protobuf or JSON.
 
@@ -105,7 +112,7 @@ class OtlpHttpExporter(Exporter[OtlpHttpConfig]):
 
     async def start(self, host: Host) -> None:
         """Read certificates and be ready to connect; raises StartError that names the option at fault."""
-        urls = [url for signal in SENT if (url := self.config.url(signal))]
+        urls = [url for signal in Signal if (url := self.config.url(signal))]
         self.client = open_http_client(self.config, urls, self.telemetry)
         await self.sending.open(host)
 
@@ -177,15 +184,3 @@ def _words(answer: Answer) -> str:
     except UnreadableAnswer:
         pass
     return quoted(answer.body)
-
-
-def retry_after_s(header: str, now_unix_s: float) -> float | None:
-    """Seconds that a Retry-After header asks to wait, as a number or a date; None where it says neither."""
-    header = header.strip()
-    if header.isascii() and header.isdigit():
-        return min(float(header[:20]), MAX_RETRY_AFTER_S)
-    try:
-        delay = parsedate_to_datetime(header).timestamp() - now_unix_s
-    except (ValueError, OverflowError):
-        return None
-    return min(max(0.0, delay), MAX_RETRY_AFTER_S)

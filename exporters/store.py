@@ -11,11 +11,11 @@ from pydantic import Field
 from airis.component import Config, Duration, Exporter, Host, Permanent, Retryable, Telemetry, exporter
 from airis.component.group_commit import GroupCommit, Limits
 from airis.data import Batch, Signal, join, kernels
-from airis.storage import Store, StoreError
+from airis.storage import Blocks, Store, StoreError
 
 FIRST_RETRY_S = 0.1
 LAST_RETRY_S = 1.0
-INSERT_SHARE = 0.5
+INSERT_SHARE = 0.8
 """Of the time; the fixed cost of an insert would make a slow store slower still."""
 
 
@@ -100,26 +100,26 @@ class StoreExporter(Exporter[StoreExporterConfig]):
         give_up = self.clock() + self.config.timeout
         stored: frozenset[str] = self._stored_tables.pop(joined.id, frozenset())
         # The order of the tables matters: a series is known before its first sample can be read.
-        for table, block in blocks.tables.items():
+        for table, rows in blocks.rows.items():
             if table in stored:
                 continue
             try:
-                await self._insert(table, block, f"{token}-{table}", give_up)
+                await self._insert(table, blocks, f"{token}-{table}", give_up)
             except Permanent:
                 if len(batches) > 1 and stored:
                     self._stored_tables.update((batch.id, stored) for batch in batches)
                 raise
             stored |= {table}
-            self.rows.add(blocks.rows[table], table=table)
+            self.rows.add(rows, table=table)
         self.series.add(blocks)
 
-    async def _insert(self, table: str, block: bytes, token: str, give_up: float) -> None:
+    async def _insert(self, table: str, blocks: Blocks, token: str, give_up: float) -> None:
         assert self._store is not None
         started = self.clock()
         delay = FIRST_RETRY_S
         while True:
             try:
-                await self._store.insert(table, block, token)
+                await self._store.insert(table, blocks, token)
                 break
             except StoreError as error:
                 if not error.retryable:

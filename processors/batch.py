@@ -93,14 +93,15 @@ class Group:
     """Callers held, and 1 for a hand-over in flight, which can outlast callers that left."""
 
 
-@processor("batch", traces="beta", metrics="beta", logs="beta")
+@processor("batch", traces="beta", metrics="beta", logs="beta", profiles="alpha")
 class BatchProcessor(Processor[BatchConfig]):
     """Join what arrives while the stage behind is busy; nobody waits for a batch to fill.
 
     A caller is held until its items were taken behind, and goes on at once to an idle stage. One hand-over of a
     group is in flight at a time, so the order in a group is kept; what arrives meanwhile goes on together in
     the next one. More at once would gain little: a slower stage gets larger batches, not fewer items.
-    `send_batch_max_size` gives that up, items per hand-over being bounded then.
+    `send_batch_max_size` gives that up, items per hand-over being bounded then. Requests of profiles cannot be joined,
+    nor a profile be split: they go on one after the other.
 
     Outcomes of a joined batch: Retryable goes to all its callers. After Permanent each caller's batch is
     handed on by itself. After Partial, when the rest is stored, nobody knows whose items were rejected: each
@@ -182,7 +183,7 @@ class BatchProcessor(Processor[BatchConfig]):
                 self.cardinality.set(len(self._groups))
 
     async def _deliver(self, batches: Sequence[Batch], origin: Origin) -> None:
-        joined = replace(join(batches), origin=origin)
+        joined = join(batches).with_origin(origin)
         if joined.items > self.max_items:
             await self._hand_on_in_parts(joined)
             return
@@ -199,9 +200,13 @@ class BatchProcessor(Processor[BatchConfig]):
         If a part is to be sent again, all of it is. The parts' ids follow from the batch's: a store recognises
         those it has when the same batch comes again.
         """
+        try:
+            payloads = kernels.split(batch.signal, batch.payload, self.max_items)
+        except kernels.MalformedPayload as error:
+            raise Permanent(f"it cannot be split: {error}") from error
         parts = [
             replace(batch, payload=payload, items=kernels.count_items(batch.signal, payload), id=_part_id(batch.id, i))
-            for i, payload in enumerate(kernels.split(batch.signal, batch.payload, self.max_items))
+            for i, payload in enumerate(payloads)
         ]
         refused = rejected = 0
         reason = ""

@@ -83,7 +83,7 @@ class MemoryLimiterConfig(Config):
         return self
 
 
-@processor("memory_limiter", traces="beta", metrics="beta", logs="beta")
+@processor("memory_limiter", traces="beta", metrics="beta", logs="beta", profiles="alpha")
 class MemoryLimiter(Processor[MemoryLimiterConfig]):
     """Refuse data, so that it is sent again later, before memory runs out.
 

@@ -11,7 +11,12 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 MAX_RETRY_AFTER_S = 3600.0
 """The longest wait that a server is believed to mean."""
 
-_REJECTED = {"traces": "rejectedSpans", "metrics": "rejectedDataPoints", "logs": "rejectedLogRecords"}
+_REJECTED = {
+    "traces": "rejectedSpans",
+    "metrics": "rejectedDataPoints",
+    "logs": "rejectedLogRecords",
+    "profiles": "rejectedProfiles",
+}
 
 
 class UnreadableAnswer(ValueError):

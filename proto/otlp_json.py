@@ -1,7 +1,8 @@
 """OTLP/JSON, both ways (opentelemetry-proto, docs/specification.md, "JSON Protobuf Encoding").
 
-It is protobuf's JSON mapping with three changes: trace and span ids are hex, enums are integers, unknown
-fields are ignored. Read leniently: names in either spelling, enums by name, ids in any case, text repaired.
+It is protobuf's JSON mapping with three changes: trace, span and profile ids are hex, enums are integers, unknown
+fields are ignored. Read leniently: names in either spelling, enums by name, ids in any case, text repaired. Of a name
+that an object has twice the last counts; a field that it has in both spellings is a fault.
 """
 
 import base64
@@ -22,7 +23,10 @@ from airis.data.malformed import MalformedPayload
 from airis.proto import otlp
 from airis.proto.otlp import MAX_DEPTH
 
-_IDS = frozenset({"trace_id", "span_id", "parent_span_id"})
+_IDS = frozenset({"trace_id", "span_id", "parent_span_id", "profile_id"})
+_INTEGER = re.compile("-?[0-9]+")
+_NUMBER = re.compile("[0-9.eE+-]+")
+_MAX_DIGITS = 38
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
@@ -75,13 +79,20 @@ def _load(body: bytes) -> Any:
         fault = str(error)
     try:
         # orjson is right to refuse bytes that are not UTF-8 and halves of surrogate pairs; senders send them.
-        return json.loads(_whole(body.decode("utf-8-sig", "replace")), parse_constant=_no_constant)
+        text = body.decode("utf-8-sig", "replace")
+        return json.loads(text, parse_constant=_no_constant, parse_int=_integer_or_double)
     except (ValueError, RecursionError):
         raise MalformedPayload(f"not JSON: {fault}") from None
 
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(name)
+
+
+def _integer_or_double(text: str) -> int | float:
+    """As orjson reads it: what 64 bits cannot hold is a double."""
+    number = int(text) if len(text) <= _MAX_DIGITS else 1 << 64
+    return number if -(1 << 63) <= number < 1 << 64 else float(text)
 
 
 def _whole(text: str) -> str:
@@ -109,6 +120,8 @@ def _fill(message: Message, document: dict[str, Any], depth: int) -> None:
         if field is None or value is None:
             continue
         try:
+            if key != field.json_name and document.get(field.json_name) is not None:
+                raise _Wrong("named in both spellings")
             if field.repeated:
                 _fill_repeated(message, field, value, depth)
             elif field.message:
@@ -239,17 +252,16 @@ def _read_double(value: Any) -> float:
         if value in _NOT_FINITE:
             return _NOT_FINITE[value]
         try:
-            value = float(value)
+            value = _double(value)
         except ValueError:
             raise _Wrong("expected a number") from None
         if not math.isfinite(value):
             raise _Wrong("expected a number")
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _Wrong("expected a number")
-    try:
-        return float(value)
-    except OverflowError:
-        raise _Wrong("the number is too large") from None
+    if not math.isfinite(value):
+        raise _Wrong("the number is too large")
+    return float(value)
 
 
 def _write_double(value: float) -> float | str:
@@ -287,11 +299,19 @@ def _read_integer(low: int, high: int) -> Callable[[Any], int]:
 def _integral(value: Any) -> int:
     """An integer written as text or as a float such as 1.0 or "1e3"."""
     if isinstance(value, str):
-        if len(value) > 40:
+        if len(value) > _MAX_DIGITS:
             raise ValueError(value)
-        if value.lstrip("-").isdecimal():
+        if _INTEGER.fullmatch(value):
             return int(value)
+        value = _double(value)
     number = float(value)
     if not number.is_integer():
         raise ValueError(value)
     return int(number)
+
+
+def _double(text: str) -> float:
+    """Of digits, a point, an exponent and signs alone; Python would take more."""
+    if not _NUMBER.fullmatch(text):
+        raise ValueError(text)
+    return float(text)

@@ -1,14 +1,16 @@
 """Speaks the ClickHouse HTTP interface, to the embedded store's socket and to a server alike."""
 
+import asyncio
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
 from airis.data.layout import TABLES
+from airis.storage import handover
 from airis.storage.schema import INSERT_SETTINGS
 
 if TYPE_CHECKING:
@@ -48,6 +50,18 @@ class StoreError(Exception):
     def retryable(self) -> bool:
         """Whether the same insert may succeed later: true but where the data itself is at fault."""
         return self.code not in _AT_FAULT and not (self.code == 252 and _TOO_MANY_PARTITIONS in self.reason)
+
+
+class Blocks(Protocol):
+    """What a payload becomes, by table, as the kernels make it."""
+
+    def block(self, table: str) -> bytes:
+        """The bytes of one table's block."""
+        ...
+
+    def write(self, table: str, path: str) -> None:
+        """Make a table's block the content of a file that is there."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +119,12 @@ class Store:
         self.database = database
         self._longest_query_s = longest_query_s
         self._session: aiohttp.ClientSession | None = None
+        self._hands_over = handover.AVAILABLE and bool(address.socket)
+        self._rooms = handover.Rooms()
 
     async def close(self) -> None:
         """Close the connections; a later call opens new ones."""
+        self._rooms.close()
         if self._session is not None:
             session, self._session = self._session, None
             await session.close()
@@ -155,16 +172,40 @@ class Store:
         ) as answer:
             await Answer(answer).body()
 
-    async def insert(self, table: str, block: bytes, token: str) -> None:
-        """Insert a Native block of one of airis's tables; returns when it is stored, raises StoreError.
+    async def insert(self, table: str, blocks: Blocks, token: str) -> None:
+        """Insert the block of one of airis's tables; returns when it is stored, raises StoreError.
 
         A block that was stored before under the same token is not stored again.
         """
         columns = ", ".join(f"`{column.name}`" for column in TABLES[table])
         statement = f"INSERT INTO {self.database}.{table} ({columns}) FORMAT Native"
         options = {"query": statement, "insert_deduplication_token": token, "async_insert": "0", **INSERT_SETTINGS}
+        if self._hands_over:
+            try:
+                return await self._hand_over(table, blocks, options)
+            except StoreError as error:
+                if handover.UNREADABLE not in error.reason:
+                    raise
+                self._hands_over = False  # a system that does not let the store read memory of ours
+        block = await asyncio.to_thread(blocks.block, table)
         async with self._post(block, options, timeout_s=INSERT_TIMEOUT_S) as response:
             await Answer(response).body()
+
+    async def _hand_over(self, table: str, blocks: Blocks, options: Mapping[str, str]) -> None:
+        """Insert a block that the store reads from memory of ours."""
+        with self._rooms.room() as room:
+            try:
+                await asyncio.to_thread(blocks.write, table, room.path)
+            except OSError as error:
+                raise StoreError(f"no room for a block in memory: {error.strerror}") from error
+            try:
+                headers = {handover.HEADER: room.place}
+                async with self._post(b"", options, timeout_s=INSERT_TIMEOUT_S, headers=headers) as response:
+                    await Answer(response).body()
+                room.read = True
+            except StoreError as error:
+                room.read = error.code is not None
+                raise
 
     @asynccontextmanager
     async def _post(
@@ -174,6 +215,7 @@ class Store:
         *,
         database: bool = True,
         timeout_s: float | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> AsyncGenerator["aiohttp.ClientResponse"]:
         import aiohttp
 
@@ -183,7 +225,7 @@ class Store:
         named = {"database": self.database, **options} if database else options
         with _failures():
             async with self._opened().post(
-                f"{self.address.url}/", params=named, data=body, timeout=timeout, **self._tls()
+                f"{self.address.url}/", params=named, data=body, timeout=timeout, headers=headers, **self._tls()
             ) as response:
                 if response.status != 200:
                     raise _error((await response.read()).decode(errors="replace"), response.status)

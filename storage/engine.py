@@ -157,8 +157,10 @@ class Session:
             self._count(result)
             yield result.bytes()
 
-    def insert(self, insert: Insert, data: bytes | memoryview) -> None:
-        """Store the rows in the data; they are in when this returns, and none is when it raises before the end.
+    def insert(self, insert: Insert, data: bytes | memoryview | int) -> None:
+        """Store the rows in the data, or in a file (its descriptor); they are in when this returns.
+
+        None is when it raises before the end.
 
         Data of several blocks (1 048 449 rows) is stored block by block: an error leaves the blocks before it.
         """
@@ -188,8 +190,11 @@ class Session:
 
 
 @contextmanager
-def _in_memory(data: bytes | memoryview) -> Generator[str]:
+def _in_memory(data: bytes | memoryview | int) -> Generator[str]:
     """A path at which this process, and no other, reads the data."""
+    if isinstance(data, int):
+        yield f"/dev/fd/{data}"
+        return
     with os.fdopen(os.memfd_create("insert"), "wb") if sys.platform == "linux" else TemporaryFile() as file:
         file.write(data)
         file.flush()

@@ -7,13 +7,14 @@ ClickHouse's own block compression (each is refused), and credentials are accept
 
 import asyncio
 import json
+import os
 import secrets
 import sys
 import time
 import uuid
 import zlib
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from email.parser import BytesParser
 from email.policy import HTTP
@@ -26,6 +27,7 @@ from starlette.types import Receive, Scope, Send
 from airis.component.browsers import other_site
 from airis.component.http import ClientGone, HttpServerConfig, answer, header, read_body
 from airis.component.intake import IntakeError, TooLarge, UnknownEncoding
+from airis.storage import handover
 from airis.storage.engine import Abandoned, Account, Engine, EngineError, Lease, Session
 from airis.storage.guard import MAX_QUERY_BYTES, READ_KEYWORDS, Guard, Limits, Refused
 from airis.storage.statement import NoStatement, Statement, insert_with_data, parse
@@ -240,7 +242,9 @@ class ClickHouseHttp:
                 raise NoStatement("Empty query")
             return await answer(send, 200, b"Ok.\n", headers=self._headers(request.query_id))
         writes = self._allow_writes and not request.reads_only
-        if writes and await self._insert(request, query, body, send):
+        # Only at the socket: who names a file of a process is of this machine and this user.
+        place = header(scope, handover.HEADER.lower().encode()) if self._browser_host is None else ""
+        if writes and await self._insert(request, query, body, send, place):
             return
         text = query + b"\n" + body if query and body else query or body
         if not writes and len(text) > MAX_QUERY_BYTES:
@@ -250,8 +254,8 @@ class ClickHouseHttp:
             self._guard.check(statement)
         await self._run(request, statement, receive, send, writes=writes)
 
-    async def _insert(self, request: _Request, query: bytes, body: bytes, send: Send) -> bool:
-        """Store the data that comes with the statement; false if this is no such statement."""
+    async def _insert(self, request: _Request, query: bytes, body: bytes, send: Send, place: str) -> bool:
+        """Store the data that comes with the statement, or is at the place; false if this is no such statement."""
         text, data = query, memoryview(body)
         insert = insert_with_data(text)
         if insert is None or text[insert.data_start :].strip():
@@ -267,7 +271,8 @@ class ClickHouseHttp:
         ):
             if request.values:
                 await lease.run(session.set_parameters, request.values)
-            await lease.run(session.insert, insert, data)
+            with _handed_over(place) if place else nullcontext(data) as source:
+                await lease.run(session.insert, insert, source)
             headers = self._headers(request.query_id, session.account, began)
         await answer(send, 200, b"", headers=headers)
         return True
@@ -413,6 +418,19 @@ def _whole(session: Session, sql: str, output_format: str, values: Mapping[str, 
     data = session.whole(sql, output_format, values)
     for start in range(0, len(data), BUFFER_BYTES):
         yield data[start : start + BUFFER_BYTES]
+
+
+@contextmanager
+def _handed_over(place: str) -> Generator[int]:
+    """A descriptor of the file with the data."""
+    try:
+        file = handover.take(place)
+    except OSError as error:
+        raise EngineError(76, "CANNOT_OPEN_FILE", f"{handover.UNREADABLE}: {error.strerror or error}") from error
+    try:
+        yield file
+    finally:
+        os.close(file)
 
 
 @asynccontextmanager

@@ -1,10 +1,35 @@
 """The reference kernels: small, obvious, on protobuf's own messages. The native ones are tested against them."""
 
+from airis.data.reference.announced import Announced
+from airis.data.reference.edits import Edits
 from airis.data.reference.native import Blocks
+from airis.data.reference.pattern import Pattern
+from airis.data.reference.predicate import Predicate
+from airis.data.reference.remote_write import RemoteWritten, from_remote_write
+from airis.data.reference.samples import Samples, samples
 from airis.data.reference.series import SeriesIndex
 from airis.data.reference.split import split
 from airis.data.reference.validate import count_items, validate
-from airis.data.reference.view import View, scan
+from airis.data.reference.view import View, concat, scan
 from airis.proto.otlp_json import from_json, to_json
 
-__all__ = ["Blocks", "SeriesIndex", "View", "count_items", "from_json", "scan", "split", "to_json", "validate"]
+__all__ = [
+    "Announced",
+    "Blocks",
+    "Edits",
+    "Pattern",
+    "Predicate",
+    "RemoteWritten",
+    "Samples",
+    "SeriesIndex",
+    "View",
+    "concat",
+    "count_items",
+    "from_json",
+    "from_remote_write",
+    "samples",
+    "scan",
+    "split",
+    "to_json",
+    "validate",
+]

@@ -27,15 +27,26 @@ class Blocks:
         self.series = series
         """The metric series that are registered here, for `SeriesIndex.add`."""
 
+    def block(self, table: str) -> bytes:
+        """The bytes of one table's block; KeyError for a table that gets no rows."""
+        return self.tables[table]
+
+    def write(self, table: str, path: str) -> None:
+        """Make a table's block the content of a file that is there; KeyError for a table that gets no rows."""
+        block = self.tables[table]
+        with open(path, "r+b") as file:
+            file.write(block)
+            file.truncate()
+
 
 def encode(signal: str, message: Any, arrived_unix_nano: int, series: SeriesIndex) -> Blocks:
     """The blocks of a request; metric series are registered unless `series` knows them."""
     rows: dict[str, list[Row]] = defaultdict(list)
     registered: dict[SeriesKey, int] = {}
     if signal == "traces":
-        rows["otel_traces"] = list(_span_rows(message, arrived_unix_nano))
+        rows["otel_traces"] = sorted(_span_rows(message, arrived_unix_nano), key=_span_key)
     elif signal == "logs":
-        rows["otel_logs"] = list(_log_rows(message, arrived_unix_nano))
+        rows["otel_logs"] = sorted(_log_rows(message, arrived_unix_nano), key=_log_key)
     else:
         for table, row in metric_rows(message, arrived_unix_nano, series, registered):
             rows[table].append(row)
@@ -53,6 +64,15 @@ def _span_rows(message: Any, arrived: int) -> Iterator[Row]:
             scope = _scope(scoped.scope, scoped.schema_url)
             for span in scoped.spans:
                 yield resource | scope | _span(span, arrived)
+
+
+# The keys of the tables: the store keeps what comes in order as it is, and has to copy what does not.
+def _span_key(row: Row) -> tuple[bytes, bytes, int]:
+    return row["ServiceName"].encode(), row["SpanName"].encode(), row["Timestamp"] // 10**9 % 2**32
+
+
+def _log_key(row: Row) -> tuple[int, bytes, int]:
+    return row["Timestamp"] // (300 * 10**9), row["ServiceName"].encode(), row["Timestamp"]
 
 
 def _span(span: Any, arrived: int) -> Row:

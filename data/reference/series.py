@@ -10,7 +10,7 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from airis.data.reference.values import encode_attributes, encode_value
 from airis.proto.otlp_json import to_object
-from airis.proto.prometheus_names import family_name, labels
+from airis.proto.prometheus_names import PROMETHEUS_TYPE, TRANSLATOR, family_name, labels
 
 Row = dict[str, Any]
 SeriesKey = tuple[int, int]
@@ -93,14 +93,20 @@ class _Writer:
         number = getattr(data, "aggregation_temporality", 0)
         self.temporality = _TEMPORALITIES[number] if 0 <= number < len(_TEMPORALITIES) else str(number)
         self.metric = metric
-        self.name = family_name(
-            metric.name, metric.unit, counter=kind == "sum" and self.monotonic, gauge=kind == "gauge"
-        )
+        self.name = metric.name
+        # What was Prometheus' before it was OTLP has its names, and a series there is its labels.
+        self.is_prometheus = any(attribute.key == PROMETHEUS_TYPE for attribute in metric.metadata)
+        if not self.is_prometheus:
+            self.name = family_name(
+                metric.name, metric.unit, counter=kind == "sum" and self.monotonic, gauge=kind == "gauge"
+            )
         values = {key: text for key, text, _ in reversed(identity)}
         service, namespace = values.get("service.name", ""), values.get("service.namespace", "")
         instance = values.get("service.instance.id", "")
         job = f"{namespace}/{service}" if namespace and service else service
         self.derived = [(name, text) for name, text in (("instance", instance), ("job", job)) if text]
+        if self.is_prometheus:
+            self.derived += scope["labels"]
 
     def series(self, point: Any) -> Row:
         """The row of the point's series."""
@@ -108,13 +114,16 @@ class _Writer:
         metadata, metadata_types = encode_attributes(self.metric.metadata)
         bounds = list(point.explicit_bounds) if self.kind == "histogram" else []
         integer = self.kind in ("gauge", "sum") and point.WhichOneof("value") == "as_int"
-        identity = (
-            self.metric.name.encode(),
+        kind: tuple[bytes, ...] = (
             self.metric.unit.encode(),
             str(_KINDS.index(self.kind)).encode(),
             self.temporality.encode(),
             b"1" if self.monotonic else b"0",
             b"1" if integer else b"0",
+        )
+        identity = (
+            self.metric.name.encode(),
+            *((PROMETHEUS_TYPE.encode(),) if self.is_prometheus else kind),
             _set_bytes(_typed(point.attributes)),
             self.scope["scope_name"].encode(),
             self.scope["scope_version"].encode(),
@@ -133,7 +142,7 @@ class _Writer:
             "temporality": self.temporality,
             "monotonic": self.monotonic,
             "integer": integer,
-            "labels": labels(attributes, self.derived),
+            "labels": labels(attributes, self.derived, verbatim=self.is_prometheus),
             "attributes": attributes,
             "attributes_types": types,
             "metadata": metadata,
@@ -260,7 +269,17 @@ def _scope(scope: Any, schema_url: str) -> Row:
         "scope_schema_url": schema_url,
         "scope_dropped_attributes_count": scope.dropped_attributes_count,
         "identity": _set_bytes(_typed(scope.attributes)),
+        "labels": _scope_labels(scope),
     }
+
+
+def _scope_labels(scope: Any) -> list[tuple[str, str]]:
+    """The labels that a scope has with Prometheus."""
+    if scope.name == TRANSLATOR:
+        return []
+    ordered = sorted(_typed(scope.attributes), key=lambda attribute: attribute[0].encode())
+    named = [(name, text) for name, text in (("name", scope.name), ("version", scope.version)) if text]
+    return [(f"otel_scope_{name}", text) for name, text in (*named, *((key, text) for key, text, _ in ordered))]
 
 
 def _identifying(resource: Resource) -> list[tuple[str, str, str]]:

@@ -29,14 +29,19 @@ def validate(signal: str, payload: bytes) -> tuple[bytes, int, int]:
 
 def count_items(signal: str, payload: bytes) -> int:
     """The number of items, from lengths alone, without reading the items."""
-    spans = [(0, len(payload))]
-    for numbers in otlp.layout(signal).levels:
+    return count_below(payload, otlp.layout(signal).levels)
+
+
+def count_below(data: bytes, levels: Iterable[frozenset[int]]) -> int:
+    """The number of messages that stand so many levels below another one, at fields with these numbers."""
+    spans = [(0, len(data))]
+    for numbers in levels:
         spans = [
             (field.content, field.end)
             for start, end in spans
             for field in last_member(
                 field
-                for field in wire.fields(payload, start, end)
+                for field in wire.fields(data, start, end)
                 if field.number in numbers and field.wire_type == wire.LENGTH
             )
         ]
@@ -58,6 +63,9 @@ def _items(signal: str, message: Any) -> int:
         return sum(len(scope.spans) for owner in message.resource_spans for scope in owner.scope_spans)
     if signal == "logs":
         return sum(len(scope.log_records) for owner in message.resource_logs for scope in owner.scope_logs)
+    if signal == "profiles":
+        scopes = (scope for owner in message.resource_profiles for scope in owner.scope_profiles)
+        return sum(len(profile.samples) for scope in scopes for profile in scope.profiles)
     return sum(
         len(getattr(metric, kind).data_points)
         for owner in message.resource_metrics

@@ -39,7 +39,7 @@ class DebugConfig(Config):
     )
 
 
-@exporter("debug", traces="beta", metrics="beta", logs="beta")
+@exporter("debug", traces="beta", metrics="beta", logs="beta", profiles="alpha")
 class DebugExporter(Exporter[DebugConfig]):
     """Print what comes.
 

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from airis.receivers.otlp.native import NativeTransport
 
 
+PROFILES_PATH = "/v1development/profiles"
+"""Where profiles are taken; there is no option for it, here as in the Collector."""
+
+
 class OtlpGrpcConfig(GrpcServerConfig):
     """OTLP over gRPC."""
 
@@ -53,7 +57,9 @@ class OtlpHttpConfig(HttpServerConfig):
     @model_validator(mode="after")
     def _paths_differ(self) -> Self:
         if len(set(self.paths().values())) < len(self.paths()):
-            raise ValueError("traces_url_path, metrics_url_path and logs_url_path must differ")
+            raise ValueError(
+                f"traces_url_path, metrics_url_path and logs_url_path must differ, also from {PROFILES_PATH}"
+            )
         return self
 
     def paths(self) -> dict[Signal, str]:
@@ -62,6 +68,7 @@ class OtlpHttpConfig(HttpServerConfig):
             Signal.TRACES: self.traces_url_path,
             Signal.METRICS: self.metrics_url_path,
             Signal.LOGS: self.logs_url_path,
+            Signal.PROFILES: PROFILES_PATH,
         }
 
 
@@ -110,9 +117,9 @@ class OtlpConfig(Config):
         return self
 
 
-@receiver("otlp", traces="beta", metrics="beta", logs="beta")
+@receiver("otlp", traces="beta", metrics="beta", logs="beta", profiles="alpha")
 class OtlpReceiver(Receiver[OtlpConfig]):
-    """Takes traces, metrics and logs over OTLP and answers a client when its data was taken behind.
+    """Takes traces, metrics, logs and profiles over OTLP and answers a client when its data was taken behind.
 
     A signal that no pipeline takes from this receiver is answered UNIMPLEMENTED or 404.
     """

@@ -10,9 +10,10 @@ from grpc_reflection.v1alpha import reflection
 
 from airis.component import ConsumeError, Partial, StartError, Telemetry
 from airis.component.grpc import listen
+from airis.component.headers import metadata_of
 from airis.data import NO_METADATA, Signal
 from airis.data.malformed import MalformedPayload
-from airis.receivers.otlp.admission import Admission, metadata_of
+from airis.receivers.otlp.admission import Admission
 from airis.receivers.otlp.services import SERVICES
 from airis.receivers.otlp.status import refusal, success
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from starlette.types import Receive, Scope, Send
 
 from airis.component import ConsumeError, Consumer, Partial
+from airis.component.headers import metadata_of
 from airis.component.http import ClientGone, answer, header, read_body
 from airis.component.intake import IntakeError, UnknownEncoding
 from airis.data import NO_METADATA, Signal
 from airis.data.malformed import MalformedPayload
-from airis.receivers.otlp.admission import Admission, Encoding, metadata_of
+from airis.receivers.otlp.admission import Admission, Encoding
 from airis.receivers.otlp.status import encode, refusal, success
 
 if TYPE_CHECKING:

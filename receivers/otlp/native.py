@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, cast
 from google.rpc.code_pb2 import Code
 
 from airis.component import ConsumeError, Partial, Permanent, Retryable, StartError, Telemetry
+from airis.component.headers import WITHHELD, Metadata, metadata_of
 from airis.component.http import warn_of_exposure
 from airis.component.intake import TooLarge, Undecodable, UnknownEncoding
 from airis.component.listen import address_of, bind
 from airis.data import NO_METADATA, Signal
 from airis.data.malformed import MalformedPayload
-from airis.receivers.otlp.admission import WITHHELD, Admission, Metadata, metadata_of
+from airis.receivers.otlp.admission import Admission, Encoding
 from airis.receivers.otlp.http import encoding_of
 from airis.receivers.otlp.listeners import Certificate, Error, Listener
 from airis.receivers.otlp.services import CallError, Method, Services
@@ -139,31 +140,33 @@ class NativeTransport:
         assert self.intake is not None
         batches, asked = self.intake.take(MAX_ITEMS, MAX_BYTES)
         for joined in batches:
-            self._work(joined.token, self._listeners[joined.listener], self._settle(joined))
+            self._work(joined.token, self._listeners[joined.listener], self._settle(joined), joined.encoding)
         for each in asked:
             try:
                 self._hear(each)
             except Exception as error:
-                self._fail(each.token, self._listeners[each.listener], error)
+                self._fail(each.token, self._listeners[each.listener], _encoding(each), error)
 
-    def _work(self, token: int, listener: Listener, work: Coroutine[Any, Any, None]) -> None:
+    def _work(
+        self, token: int, listener: Listener, work: Coroutine[Any, Any, None], encoding: Encoding = "protobuf"
+    ) -> None:
         """Let work go on that ends with an answer."""
         assert self._loop is not None
         self._tasks[token] = task = self._loop.create_task(work)
-        task.add_done_callback(partial(self._done, token, listener))
+        task.add_done_callback(partial(self._done, token, listener, encoding))
 
-    def _done(self, token: int, listener: Listener, task: "asyncio.Task[None]") -> None:
+    def _done(self, token: int, listener: Listener, encoding: Encoding, task: "asyncio.Task[None]") -> None:
         del self._tasks[token]
         if task.cancelled():  # whoever waited left, or is cut off
-            self._answer(token, listener.to_error(Retryable("shutting down"), "protobuf"))
+            self._answer(token, listener.to_error(Retryable("shutting down"), encoding))
         elif error := task.exception():
-            self._fail(token, listener, error)
+            self._fail(token, listener, encoding, error)
 
-    def _fail(self, token: int, listener: Listener, error: BaseException) -> None:
+    def _fail(self, token: int, listener: Listener, encoding: Encoding, error: BaseException) -> None:
         """Answer for a fault of ours; nobody is to wait for ever."""
         self.telemetry.log.error("request failed", transport=listener.transport, exc_info=error)
         told = Retryable("internal error; the server's log has the details")
-        self._answer(token, listener.to_error(told, "protobuf"))
+        self._answer(token, listener.to_error(told, encoding))
 
     def _answer(self, token: int, reply: "Reply") -> None:
         if self.intake is not None:
@@ -184,13 +187,13 @@ class NativeTransport:
             if joined.requests > 1:
                 await self._settle_each(listener, joined)
             else:
-                self._answer(joined.token, listener.to_error(error, "protobuf"))
+                self._answer(joined.token, listener.to_error(error, joined.encoding))
         except Partial as error:
             self._answer_shares(listener, joined, error)
         except ConsumeError as error:
-            self._answer(joined.token, listener.to_error(error, "protobuf"))
+            self._answer(joined.token, listener.to_error(error, joined.encoding))
         else:
-            self._answer(joined.token, listener.to_success(signal, "protobuf"))
+            self._answer(joined.token, listener.to_success(signal, joined.encoding))
 
     async def _hand_on(
         self, listener: Listener, joined: "Joined", payload: bytes, items: int, requests: int = 1
@@ -209,23 +212,23 @@ class NativeTransport:
         try:
             if items:
                 await self._hand_on(listener, joined, payload, items)
-            reply = listener.to_success(signal, "protobuf")
+            reply = listener.to_success(signal, joined.encoding)
         except Partial as error:
-            reply = listener.to_success(signal, "protobuf", error)
+            reply = listener.to_success(signal, joined.encoding, error)
         except ConsumeError as error:
-            reply = listener.to_error(error, "protobuf")
+            reply = listener.to_error(error, joined.encoding)
         if self.intake is not None:
             self.intake.answer_part(joined.token, place, reply)
 
     def _answer_shares(self, listener: Listener, joined: "Joined", error: Partial) -> None:
         signal = cast(Signal, joined.signal)
         if joined.requests == 1:
-            self._answer(joined.token, listener.to_success(signal, "protobuf", error))
+            self._answer(joined.token, listener.to_success(signal, joined.encoding, error))
             return
         told = error.shares([items for _, items in joined.parts()])
         for place, share in enumerate(told):
             if self.intake is not None:
-                self.intake.answer_part(joined.token, place, listener.to_success(signal, "protobuf", share))
+                self.intake.answer_part(joined.token, place, listener.to_success(signal, joined.encoding, share))
 
     def _hear(self, asked: "Asked") -> None:
         """Decide what is not regular."""
@@ -243,8 +246,6 @@ class NativeTransport:
             case "head":
                 signal = cast("Signal | None", asked.signal)
                 self._answer(asked.token, listener.to_head(signal, asked.method, asked.content_type))
-            case "json":
-                self._work(asked.token, listener, self._take_json(listener, asked))
             case "call":
                 self._open_call(listener, asked)
             case "message" | "end":
@@ -261,8 +262,7 @@ class NativeTransport:
         unserved = listener.to_unserved(cast("Signal | None", asked.signal))
         if unserved is None:
             self.admission.note_unreadable(listener.transport, asked.kind)
-        encoding = encoding_of(asked.content_type) or "protobuf"
-        self._answer(asked.token, unserved or listener.to_error(error, encoding))
+        self._answer(asked.token, unserved or listener.to_error(error, _encoding(asked)))
 
     def _renew(self, asked: "Asked") -> None:
         """Let a TLS client in, after a look at the files of the certificate where that is due."""
@@ -271,21 +271,6 @@ class NativeTransport:
         if tls and self.intake is not None:
             self.intake.renew(asked.listener, tls)
         self._answer(asked.token, self._new.grpc(Code.OK))
-
-    async def _take_json(self, listener: Listener, asked: "Asked") -> None:
-        signal = cast(Signal, asked.signal)
-        unserved = listener.to_unserved(signal)
-        if unserved is not None:
-            self._answer(asked.token, unserved)
-            return
-        try:
-            await self.admission.take(signal, asked.payload, "json", listener.transport, _metadata(asked))
-            reply = listener.to_success(signal, "json")
-        except Partial as error:
-            reply = listener.to_success(signal, "json", error)
-        except (ConsumeError, MalformedPayload) as error:
-            reply = listener.to_error(error, "json")
-        self._answer(asked.token, reply)
 
     def _open_call(self, listener: Listener, asked: "Asked") -> None:
         method = self.services.method(asked.path)
@@ -317,9 +302,12 @@ class NativeTransport:
         self._answer(token, reply)
 
 
-def _metadata(request: "Joined | Asked") -> Metadata:
-    pairs = request.metadata
-    return NO_METADATA if pairs is None else metadata_of(pairs)
+def _metadata(joined: "Joined") -> Metadata:
+    return NO_METADATA if joined.metadata is None else metadata_of(joined.metadata)
+
+
+def _encoding(asked: "Asked") -> Encoding:
+    return encoding_of(asked.content_type) or "protobuf"
 
 
 def _error(asked: "Asked", encodings: tuple[str, ...], max_message_bytes: int) -> Error:

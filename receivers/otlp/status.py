@@ -15,6 +15,7 @@ from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
+from opentelemetry.proto.collector.profiles.v1development.profiles_service_pb2 import ExportProfilesServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from airis.component import ConsumeError, Partial, Retryable
@@ -92,6 +93,13 @@ def _partial_success(signal: Signal, partial: Partial) -> Message:
         metrics.partial_success.rejected_data_points = partial.rejected
         metrics.partial_success.error_message = partial.reason
         return metrics
+    if signal is Signal.PROFILES:
+        profiles = ExportProfilesServiceResponse()
+        # Samples are counted here; how many profiles they are of is not known.
+        profiles.partial_success.rejected_profiles = partial.rejected
+        message = f"{partial.rejected} samples: {partial.reason}" if partial.rejected else partial.reason
+        profiles.partial_success.error_message = message
+        return profiles
     logs = ExportLogsServiceResponse()
     logs.partial_success.rejected_log_records = partial.rejected
     logs.partial_success.error_message = partial.reason

@@ -26,7 +26,7 @@ _COUNTED = {
     "sent": "otelcol_exporter_sent",
     "failed": "otelcol_exporter_send_failed",
 }
-_SIGNALS = {"traces": "spans", "metrics": "metric_points", "logs": "log_records"}
+_SIGNALS = {"traces": "spans", "metrics": "metric_points", "logs": "log_records", "profiles": "profile_samples"}
 
 Counts = Mapping[str, Mapping[str, int]]
 """For each signal what was accepted, refused, sent, failed."""
@@ -94,17 +94,21 @@ def _counts(address: str) -> Counts | None:
 
 
 def counted(exposition: str) -> Counts:
-    """The counters in a Prometheus exposition, over all components; of a signal that none has counted, zeros."""
+    """The counters in a Prometheus exposition, over all components; of a signal that none has counted, zeros.
+
+    Profiles, which few have, are left out then.
+    """
     from prometheus_client.parser import text_string_to_metric_families
 
     sums: dict[str, float] = {}
     for family in text_string_to_metric_families(exposition):
         for sample in family.samples:
             sums[sample.name] = sums.get(sample.name, 0.0) + sample.value
-    return {
+    counts = {
         signal: {what: int(sums.get(f"{name}_{items}_total", 0)) for what, name in _COUNTED.items()}
         for signal, items in _SIGNALS.items()
     }
+    return {signal: those for signal, those in counts.items() if signal != "profiles" or any(those.values())}
 
 
 def _write_document(

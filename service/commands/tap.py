@@ -41,6 +41,7 @@ class TapSignal(StrEnum):
     TRACES = "traces"
     METRICS = "metrics"
     LOGS = "logs"
+    PROFILES = "profiles"
 
 
 def tap(
@@ -179,6 +180,9 @@ class Shown:
         from airis.proto import otlp
         from airis.service.commands.where import PatternTooSlow, fitting, sample
 
+        if not signal.is_joinable:
+            self._show_whole(signal, payload, items)
+            return
         try:
             message = otlp.parse(signal, payload)
             chosen = fitting(self.conditions, signal, payload, message, set(sample(items, self.share)))
@@ -193,6 +197,20 @@ class Shown:
             self.limit -= len(chosen)
         if chosen:
             self._write(signal, message, chosen, whole=len(chosen) == items)
+
+    def _show_whole(self, signal: "Signal", payload: bytes, items: int) -> None:
+        """Write a batch whose items mean nothing without the tables of their request."""
+        from airis.data import kernels
+
+        if self.form is not TapFormat.OTLP or not self.is_everything:
+            say(f"airis: {signal} are only shown whole: write --format otlp, without --where and --sample")
+            raise typer.Exit(2)
+        try:
+            write_bytes(_for_stdout(kernels.to_json(signal, payload)))
+        except kernels.MalformedPayload as error:
+            say(f"airis: a batch of {items} items cannot be read: {error}")
+        if self.limit is not None:
+            self.limit = max(0, self.limit - items)
 
     def _write(self, signal: "Signal", message: Any, chosen: set[int], *, whole: bool) -> None:
         import orjson

@@ -1,7 +1,14 @@
 """The native kernels (the crate in ``rust/``); `airis.data.kernels` says which back end is in use."""
 
-from collections.abc import Mapping, Sequence
-from typing import Literal, final
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Literal, final
+
+from airis.data.edits import Edit
+from airis.data.expressions import Expression
+from airis.data.fields import Source
+
+Level = Literal["resource", "scope", "metric", "item"]
+MessageName = Literal["resource", "resource_schema_url", "scope", "scope_schema_url", "metric", "item"]
 
 def validate(signal: str, payload: bytes) -> tuple[bytes, int, int]:
     """The payload with invalid UTF-8 repaired, its number of items, and the number of repaired strings."""
@@ -9,23 +16,82 @@ def validate(signal: str, payload: bytes) -> tuple[bytes, int, int]:
 def count_items(signal: str, payload: bytes) -> int:
     """The number of items, from lengths alone, without reading the items."""
 
-def split(signal: str, payload: bytes, max_items: int) -> list[bytes]:
-    """Payloads of at most `max_items` items, in order; what owns the items is repeated in each part."""
+def split(
+    signal: str, payload: bytes, max_items: int | None = None, max_bytes: int | None = None, level: Level = "item"
+) -> list[bytes]:
+    """Payloads of at most so many items and bytes, in order; what owns the items is repeated in each part.
+
+    What stands at the `level` is never cut: one that is more than the limits by itself is a part alone. A payload that
+    makes one part is handed back as the same object. Raises MalformedPayload, also where owners would be repeated to
+    more than 256 MiB.
+    """
+
+def from_json(signal: str, body: bytes) -> bytes:
+    """The protobuf payload of an OTLP/JSON request; raises MalformedPayload, which names the field."""
+
+def to_json(signal: str, payload: bytes) -> bytes:
+    """The payload as one OTLP/JSON object; raises MalformedPayload for one that did not pass `validate`."""
 
 def scan(signal: str, payload: bytes) -> View:
     """Read a payload that passed `validate`; raises MalformedPayload for another one."""
 
+def concat(views: Sequence[View]) -> View:
+    """One view with the items of all, in order; ValueError for none, and for those of different signals."""
+
 @final
 class View:
-    """A payload scanned once."""
+    """What is in a payload, or in what was made of one; it never changes."""
 
     @property
     def signal(self) -> str: ...
     @property
-    def payload(self) -> bytes: ...
-    @property
     def items(self) -> int:
         """Spans, metric data points or log records."""
+
+    @property
+    def payload(self) -> bytes:
+        """The payload that says what the view does: the one that was scanned, or one made when first asked for."""
+
+    @property
+    def size_bytes(self) -> int:
+        """The length of the payload, which is not made for it."""
+
+    def select(self, mask: bytes) -> View:
+        """The items whose byte is not 0, of one byte for each; the view itself where that is all of them.
+
+        A metric, scope or resource without any of them goes, also one that had none before.
+        """
+
+    def group(self, sources: Sequence[Source], limit: int = 10_000) -> list[tuple[tuple[Any, ...] | None, View]]:
+        """The items by what they have at the sources, with their values, in the order in which the first of each comes.
+
+        An array is a list, a map a dict, nothing and an empty value are None; the same in another type is another
+        value. There are at most `limit` groups; the items of more of them come last, together, with None.
+        """
+
+    def split(self, max_items: int | None = None, max_bytes: int | None = None, level: Level = "item") -> list[View]:
+        """Views within limits, in order, as `split` of a payload cuts; the view itself where that is one."""
+
+    def edit(self, edits: Edits, mask: bytes | None = None) -> View:
+        """The view after edits (`airis.data.edits`), the view itself where nothing changes.
+
+        A mask of one byte for each item leaves out those whose byte is 0: a resource, scope or metric is edited when
+        one of its items is left, and for all of them. Raises MalformedPayload where copies would make more than 1 GiB.
+        """
+
+    def rewrite(
+        self,
+        function: Callable[[MessageName, bytes], bytes | None],
+        messages: Collection[MessageName],
+        mask: bytes | None = None,
+    ) -> View:
+        """The view with messages as a function makes them anew, of their name and bytes; None leaves one as it is.
+
+        All that it is given is as it was before, a metric without its points, which it keeps. A mask of one byte for
+        each item leaves out those whose byte is 0: what several items have is given when one of them is left, and
+        changes for all of them. Python is entered for every message: for resources, rather than for spans. New
+        messages must be well-formed.
+        """
 
     def attribute(self, key: str, level: Literal["resource", "scope", "item"] = "item") -> list[str | None]:
         """For every item in order the text of an attribute, None where it is absent; the first of a key counts."""
@@ -37,13 +103,55 @@ class View:
         """
 
 @final
+class Edits:
+    """A program of edits; raises ValueError for something that is no edit."""
+
+    def __new__(cls, edits: Sequence[Edit]) -> Edits: ...
+
+@final
+class Pattern:
+    """A regular expression in RE2's syntax, compiled."""
+
+    def __init__(self, pattern: str, *, whole: bool = False) -> None:
+        """Compile; InvalidExpression says what is wrong, and where."""
+
+    @property
+    def groups(self) -> list[str | None]:
+        """The names of the groups in order, None for one without a name."""
+
+    def search(self, text: bytes) -> list[tuple[int, int] | None] | None:
+        """Of the first match the places of the whole and of every group, None for a group that took no part."""
+
+    def matches(self, text: bytes) -> bool:
+        """Whether it matches, which takes less than to say where."""
+
+@final
+class Predicate:
+    """A condition on the items of a signal, compiled."""
+
+    def __init__(self, signal: str, expression: Expression) -> None:
+        """Compile; InvalidExpression says what is wrong, and where."""
+
+    def mask(self, view: View) -> bytes:
+        """One byte for every item of the view in order: 1 where the condition holds, else 0."""
+
+@final
 class Blocks:
     """What one payload becomes: a block for each table that gets rows."""
 
     @property
-    def tables(self) -> dict[str, bytes]: ...
+    def tables(self) -> dict[str, bytes]:
+        """The bytes of every block by its table, in the order in which they are to be stored; made anew each time."""
+
     @property
-    def rows(self) -> dict[str, int]: ...
+    def rows(self) -> dict[str, int]:
+        """The rows of every block by its table, in the same order."""
+
+    def block(self, table: str) -> bytes:
+        """The bytes of one table's block; KeyError for a table that gets no rows."""
+
+    def write(self, table: str, path: str) -> None:
+        """Make a table's block the content of a file that is there; KeyError for a table that gets no rows."""
     @property
     def series(self) -> Mapping[tuple[int, int], int]:
         """The metric series that are registered here, for `SeriesIndex.add`."""
@@ -66,6 +174,117 @@ def wal_read(
     log_id: bytes, data: bytes, start: int, payloads: bool
 ) -> list[tuple[int, int, tuple[int, int, int, int, int, int, int, bytes, int] | None, bytes, bytes, bool]]:
     """What stands in `data` from an offset on; `airis.storage.wal.format.read` is its twin."""
+
+@final
+class Announced:
+    """What remote-write senders said of targets and of metric families, for the requests after it."""
+
+    def __init__(self, capacity_bytes: int = 16 * 1024 * 1024) -> None:
+        """Room for so many bytes of targets, and as many of families."""
+
+    def __len__(self) -> int: ...
+    def add(self, written: RemoteWritten) -> None:
+        """Note what a request announced, once."""
+
+@final
+class RemoteWritten:
+    """What a remote-write request became."""
+
+    @property
+    def payload(self) -> bytes:
+        """OTLP metrics."""
+
+    @property
+    def items(self) -> int:
+        """Data points in the payload."""
+
+    @property
+    def samples(self) -> int:
+        """Samples that were taken, those that only say what a target is included."""
+
+    @property
+    def histograms(self) -> int: ...
+    @property
+    def exemplars(self) -> int: ...
+    @property
+    def repaired(self) -> int:
+        """Strings whose invalid UTF-8 was replaced by U+FFFD."""
+
+    @property
+    def left_out(self) -> dict[str, tuple[int, str]]:
+        """By reason how much was left out, and the name of the first metric that it happened to.
+
+        The reasons are told in `airis.data.reference.remote_write`.
+        """
+
+def from_remote_write(version: int, body: bytes, announced: Announced, limit_bytes: int) -> RemoteWritten:
+    """The OTLP metrics of a decompressed request.
+
+    Raises MalformedPayload for what is no request of this version (1 or 2), and for one whose metrics, before they are
+    put together, are larger than `limit_bytes`; ValueError for another version.
+    """
+
+def samples(
+    view: View,
+    arrived_unix_nano: int,
+    *,
+    strategy: str = "UnderscoreEscapingWithSuffixes",
+    namespace: str = "",
+    external_labels: Sequence[tuple[str, str]] = (),
+    resource_labels: bool = False,
+    except_service: bool = False,
+    target_info: bool = True,
+    scope_labels: bool = False,
+) -> Samples:
+    """The series and samples of metrics; a point without a time has that of its arrival.
+
+    `strategy` is one of `airis.proto.prometheus_names.STRATEGIES`, `namespace` a prefix of every name,
+    `external_labels` stand where a series has none of that name. `resource_labels` makes labels of the resource's
+    attributes, but with `except_service` not of those that say which service it is. Raises ValueError for another
+    signal or strategy.
+    """
+
+@final
+class Samples:
+    """Series and their samples, as columns; numbers are little-endian."""
+
+    def __len__(self) -> int:
+        """How many series there are."""
+
+    def labels(self, series: int) -> list[tuple[str, str]]:
+        """The labels of a series, by name; IndexError where there is no such series."""
+
+    @property
+    def hashes(self) -> bytes:
+        """Of every series a hash of its labels, 8 bytes each."""
+
+    @property
+    def series(self) -> bytes:
+        """Of every sample the number of its series, 4 bytes each."""
+
+    @property
+    def times(self) -> bytes:
+        """Of every sample the time in milliseconds, 8 bytes each, signed."""
+
+    @property
+    def values(self) -> bytes:
+        """Of every sample the value, a double."""
+
+    @property
+    def histograms(self) -> int:
+        """How many native histograms there are beside the samples."""
+
+    @property
+    def exemplars(self) -> int: ...
+    @property
+    def left_out(self) -> dict[str, int]:
+        """Points that are no samples, by reason: ``temporality`` (not cumulative), ``value`` (none), ``scale``."""
+
+    def remote_write(self, version: int, max_bytes: int, *, metadata: bool = False) -> list[bytes]:
+        """Bodies of at most `max_bytes` before compression, but for a series that is larger by itself.
+
+        With `metadata` those of 1.0 begin with the families; those of 2.0 have them with their series.
+        """
 
 @final
 class Reply:
@@ -108,7 +327,7 @@ class Tls:
 
 @final
 class Joined:
-    """Requests of one signal, one listener and the same metadata, joined."""
+    """Requests of one signal, one listener, one encoding and the same metadata, joined; those of profiles never are."""
 
     @property
     def token(self) -> int:
@@ -121,7 +340,13 @@ class Joined:
         """The object that the route was given with."""
 
     @property
-    def payload(self) -> bytes: ...
+    def encoding(self) -> Literal["protobuf", "json"]:
+        """How the requests were encoded, and their answers are to be."""
+
+    @property
+    def payload(self) -> bytes:
+        """Protobuf."""
+
     @property
     def items(self) -> int: ...
     @property
@@ -148,10 +373,10 @@ class Asked:
         """What it is.
 
         To be answered: ``head`` (path, method or content type), ``encoding``, ``too_large``, ``corrupt``,
-        ``malformed``, ``full`` (no space), ``late``, ``json`` (a body to read), ``handshake`` (a TLS client comes;
-        any answer goes on). Of a gRPC call that is no export: ``call``, then ``message`` and ``end``, or one of the
-        faults above. To be known: ``cut_off`` (a body that did not come), ``gone`` (all who waited for the token
-        left), ``drained`` (everything has ended after `Intake.stop`).
+        ``malformed``, ``full`` (no space), ``late``, ``handshake`` (a TLS client comes; any answer goes on). Of a
+        gRPC call that is no export: ``call``, then ``message`` and ``end``, or one of the faults above. To be known:
+        ``cut_off`` (a body that did not come), ``gone`` (all who waited for the token left), ``drained`` (everything
+        has ended after `Intake.stop`).
         """
 
     @property
@@ -170,8 +395,6 @@ class Asked:
     def content_type(self) -> str: ...
     @property
     def payload(self) -> bytes: ...
-    @property
-    def metadata(self) -> list[tuple[str, str]] | None: ...
 
 @final
 class Intake:

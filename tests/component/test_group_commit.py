@@ -52,6 +52,18 @@ async def busy_with_first(stage: Stage, limits: Limits = Limits()) -> tuple[Grou
     return group, first
 
 
+async def test_batches_that_cannot_be_joined_go_one_after_the_other() -> None:
+    group, first = await busy_with_first(stage := Stage())
+    profiles = [Batch(Signal.PROFILES, name, items) for name, items in ((b"a", 0), (b"b", 0), (b"c", 3))]
+    callers = [asyncio.create_task(group.submit(each)) for each in profiles]
+    await asyncio.sleep(0)
+
+    stage.gate.set()
+    await asyncio.gather(first, *callers)
+
+    assert stage.groups == [[b"first"], [b"a"], [b"b"], [b"c"]]
+
+
 async def test_an_idle_stage_gets_a_batch_at_once() -> None:
     clock = ManualClock()
     group = GroupCommit(stage := Stage(), Limits(interval_s=10), clock, clock.sleep)
@@ -129,6 +141,67 @@ async def test_deliveries_take_no_more_than_their_share_of_the_time() -> None:
     await clock.advance(0.2)
     await asyncio.gather(*waiting)
     assert stage.groups == [[b"a"], [b"b"]]
+
+
+async def test_those_who_were_answered_together_go_together_again() -> None:
+    clock = ManualClock()
+    stage = Stage()
+    group = GroupCommit(stage, Limits(), clock, clock.sleep)
+    stage.gate.clear()
+    first = await held(group, "a", "b")
+    await stage.busy.wait()
+    between = await held(group, "c")
+    await clock.advance(1)
+    stage.gate.set()
+    await asyncio.gather(*first)
+
+    back = await held(group, "a again")
+    await clock.advance(0.04)
+    back += await held(group, "b again")
+    await clock.advance(0.04)
+    assert stage.groups == [[b"a", b"b"]]
+    await clock.advance(0.07)
+
+    await asyncio.gather(*between, *back)
+    assert stage.groups == [[b"a", b"b"], [b"c", b"a again", b"b again"]]
+
+
+async def test_who_comes_later_finds_an_idle_stage() -> None:
+    clock = ManualClock()
+    stage = Stage()
+    group = GroupCommit(stage, Limits(), clock, clock.sleep)
+    stage.gate.clear()
+    first = await held(group, "a")
+    await stage.busy.wait()
+    await clock.advance(1)
+    stage.gate.set()
+    await asyncio.gather(*first)
+    await clock.advance(0.26)
+    now = clock.now
+
+    await group.submit(batch("b"))
+
+    assert clock.now == now
+
+
+async def test_nobody_waits_long_for_others_to_come_back() -> None:
+    clock = ManualClock()
+    stage = Stage()
+    group = GroupCommit(stage, Limits(), clock, clock.sleep)
+    stage.gate.clear()
+    first = await held(group, "a")
+    await stage.busy.wait()
+    await clock.advance(1)
+    stage.gate.set()
+    await asyncio.gather(*first)
+
+    waiting: list[asyncio.Task[None]] = []
+    while len(stage.groups) == 1 and len(waiting) < 20:
+        waiting += await held(group, f"{len(waiting)}")
+        await clock.advance(0.04)
+
+    assert 0.2 <= len(waiting) * 0.04 <= 0.3
+    await asyncio.gather(*waiting)
 
 
 async def test_after_a_delivery_that_hung_the_next_one_rests_a_second() -> None:

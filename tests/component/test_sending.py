@@ -198,7 +198,11 @@ async def test_tenants_are_never_joined(exporters: Exporters, queue: dict[str, A
 @QUEUES
 @pytest.mark.parametrize("sizer", ["requests", "items", "bytes"])
 async def test_a_full_queue_refuses_for_now(exporters: Exporters, queue: dict[str, Any], sizer: str):
-    size = {"requests": 2, "items": 4, "bytes": 2 * spans("a", "b").size_bytes + 300 * ("storage" in queue["sending_queue"])}
+    size = {
+        "requests": 2,
+        "items": 4,
+        "bytes": 2 * spans("a", "b").size_bytes + 300 * ("storage" in queue["sending_queue"]),
+    }
     sending = await exporters.start(sending_queue=queue["sending_queue"] | {"queue_size": size[sizer], "sizer": sizer})
     exporters.destination.gate.clear()
     await sending.consume(spans("a", "b"))

@@ -130,8 +130,8 @@ class Otlp(Exporter[Sender]):
     """Send."""
 
 
-@exporter("prometheusremotewrite", metrics="beta")
-class RemoteWrite(Exporter[Nothing]):
+@exporter("loadbalancing", metrics="beta")
+class LoadBalancing(Exporter[Nothing]):
     """Send metrics, under the old name."""
 
 
@@ -172,7 +172,7 @@ COMPONENTS: tuple[type[Any], ...] = (
     TailSampling,
     MetricsOnly,
     Otlp,
-    RemoteWrite,
+    LoadBalancing,
     CountExporter,
     Count,
     FileStorage,

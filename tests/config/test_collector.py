@@ -19,11 +19,10 @@ __all__ = ["more_components"]
         ("otlp_grpc", None),
         ("otlp", '2:13: exporters::otlp: the Collector has renamed "otlp"; write "otlp_grpc"'),
         ("otlp/2", '2:13: exporters::otlp/2: the Collector has renamed "otlp"; write "otlp_grpc"'),
-        ("prometheus_remote_write", None),
+        ("load_balancing", None),
         (
-            "prometheusremotewrite",
-            '2:13: exporters::prometheusremotewrite: the Collector has renamed "prometheusremotewrite"; '
-            'write "prometheus_remote_write"',
+            "loadbalancing",
+            '2:13: exporters::loadbalancing: the Collector has renamed "loadbalancing"; write "load_balancing"',
         ),
     ],
 )

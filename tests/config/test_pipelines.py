@@ -108,9 +108,9 @@ def said(service: str, head: str = HEAD) -> list[tuple[str, str]]:
         pytest.param(
             "profiles: {receivers: [any], exporters: [nop]}",
             "unsupported-signal",
-            '8:5: service::pipelines::profiles: airis does not have the signal "profiles" yet, '
-            "only traces, metrics and logs",
-            id="profiles",
+            '8:28: service::pipelines::profiles::receivers: receiver "any" is not for profiles, '
+            "only for traces, metrics and logs",
+            id="profiles where a component has none",
         ),
         pytest.param(
             "trace/2: {receivers: [any], exporters: [nop]}",

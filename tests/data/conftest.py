@@ -25,6 +25,7 @@ TEXTS = (
         "{x}/min",
         " s\x1f",
     ),
+    *("prometheus.type", "airis.receivers.prometheus_remote_write"),
     *("ü", "\U0001f600", 'quote" \\ \n\r\t\b\f\0\x1f\x7f\u2028', "x" * 200),
 )
 NOT_UTF8 = (b"\xff", b"a\xc3", b"\xed\xa0\x80", b"\xf0\x9f\x98", b"\xc0\x80\xe2\x82", b"ok \xf4\x90\x80\x80 ok")

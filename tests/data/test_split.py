@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.profiles.v1development.profiles_service_pb2 import ExportProfilesServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
@@ -135,10 +136,190 @@ def test_points_that_another_kind_of_data_replaced_do_not_come_back(kernels):
     assert all(b"\x2a" not in part for part in parts)
 
 
-@pytest.mark.parametrize("max_items", [0, -1])
-def test_parts_of_nothing_are_refused(kernels, max_items):
-    with pytest.raises(ValueError, match="max_items must be at least 1"):
-        kernels.split("traces", b"", max_items)
+def whole_units(signal: str, payload: bytes) -> dict[str, list[int]]:
+    """The numbers of items in the resources, scopes, metrics and in the items of a request, in order."""
+    counts = {
+        "traces": {"resource": [3, 4], "scope": [2, 1, 4], "item": [1] * 7},
+        "metrics": {"resource": [6], "scope": [6], "metric": [3, 3, 0], "item": [1] * 6},
+        "logs": {"resource": [3], "scope": [3], "item": [1] * 3},
+    }[signal]
+    assert all(sum(numbers) == len(flat(signal, payload)) for numbers in counts.values())
+    return counts
+
+
+def grouped(numbers: list[int], most: int) -> list[int]:
+    """Numbers in a row added up as far as they are not more than the most."""
+    sums: list[int] = []
+    for number in numbers:
+        if sums and (number == 0 or sums[-1] + number <= most):
+            sums[-1] += number
+        else:
+            sums.append(number)
+    return sums
+
+
+@pytest.mark.parametrize("max_items", [1, 2, 3, 4, 6])
+@pytest.mark.parametrize("level", ["resource", "scope", "metric", "item"])
+@pytest.mark.parametrize("signal", REQUESTS)
+def test_what_stands_at_the_level_is_never_cut(kernels, signal, level, max_items):
+    payload = REQUESTS[signal].SerializeToString()
+    units = whole_units(signal, payload)
+    if level not in units:
+        with pytest.raises(ValueError, match=f"{signal} have no level {level}"):
+            kernels.split(signal, payload, max_items, level=level)
+        return
+
+    parts = kernels.split(signal, payload, max_items, level=level)
+
+    assert [kernels.count_items(signal, part) for part in parts] == grouped(units[level], max_items)
+    assert [item for part in parts for item in flat(signal, part)] == flat(signal, payload)
+
+
+@pytest.mark.parametrize("max_bytes", [1, 40, 80, 81, 82, 83, 84, 85, 120, 160, 200, 100_000])
+@pytest.mark.parametrize("signal", REQUESTS)
+def test_parts_are_as_large_as_the_bytes_allow(kernels, signal, max_bytes):
+    payload = REQUESTS[signal].SerializeToString()
+    total = kernels.count_items(signal, payload)
+
+    parts = kernels.split(signal, payload, max_bytes=max_bytes)
+
+    counts = [kernels.count_items(signal, part) for part in parts]
+    assert [item for part in parts for item in flat(signal, part)] == flat(signal, payload)
+    assert all(count == 1 or len(part) <= max_bytes for count, part in zip(counts, parts, strict=True) if count)
+    # None has room for the next item: the items before it, and one more, are more bytes.
+    for index, count in enumerate(counts):
+        before = sum(counts[:index])
+        mask = bytes(before <= item <= before + count for item in range(total))
+        assert before + count == total or kernels.scan(signal, payload).select(mask).size_bytes > max_bytes
+
+
+def test_an_item_that_is_too_large_is_alone_and_whole(kernels):
+    request = logs()
+    request.resource_logs[0].scope_logs[0].log_records[1].severity_text = "x" * 500
+
+    parts = kernels.split("logs", request.SerializeToString(), max_bytes=100)
+
+    assert [[record.severity_text for record in flat("logs", part)] for part in parts] == [["0"], ["x" * 500], ["2"]]
+
+
+def test_both_limits_hold(kernels):
+    payload = traces().SerializeToString()
+    first = kernels.split("traces", payload, max_items=2)[0]
+
+    for max_bytes, items in ((len(first), 2), (len(first) - 1, 1)):
+        part = kernels.split("traces", payload, 2, max_bytes)[0]
+        assert kernels.count_items("traces", part) == items
+
+
+def test_a_view_is_cut_like_its_payload(kernels):
+    payload = metrics().SerializeToString()
+    view = kernels.scan("metrics", payload)
+
+    for limits in ((2,), (4, 60), (None, 70, "metric"), (1, None, "metric")):
+        parts = view.split(*limits)
+        assert [part.payload for part in parts] == kernels.split("metrics", payload, *limits)
+        assert [part.items for part in parts] == [kernels.count_items("metrics", part.payload) for part in parts]
+
+
+def test_a_temporality_that_comes_behind_its_points_goes_with_all_of_them(kernels):
+    parts_of_sum = (length_delimited(1, b"") * 2, b"\x10\x02")
+    metric = b"".join(length_delimited(7, part) for part in parts_of_sum)
+    payload = length_delimited(1, length_delimited(2, length_delimited(2, metric)))
+
+    parts = kernels.split("metrics", payload, 1)
+
+    found = [ExportMetricsServiceRequest.FromString(part).resource_metrics[0].scope_metrics[0] for part in parts]
+    assert [scoped.metrics[0].sum.aggregation_temporality for scoped in found] == [2, 2]
+
+
+def test_what_would_be_repeated_without_end_is_refused(kernels):
+    request = ExportTraceServiceRequest()
+    owner = request.resource_spans.add(schema_url="x" * (1 << 20))
+    owner.scope_spans.add().spans.extend(Span() for _ in range(258))
+
+    with pytest.raises(MalformedPayload, match="repeated to more than 256 MiB"):
+        kernels.split("traces", request.SerializeToString(), 1)
+
+
+@pytest.mark.parametrize("payload", [b"", length_delimited(99, b"x" * 9)], ids=["nothing", "nothing known"])
+def test_where_there_are_no_items_there_is_one_part(kernels, payload):
+    [part] = kernels.split("traces", payload, 1, 1)
+
+    assert part is payload
+
+
+def test_what_is_longer_than_it_must_be_is_written_anew_to_be_within_the_limit(kernels):
+    owner = length_delimited(2, length_delimited(2, Span(name="a").SerializeToString()) * 2)
+    payload = b"\x0a" + bytes([len(owner) | 0x80, 0]) + owner
+
+    [part] = kernels.split("traces", payload, max_bytes=len(payload) - 1)
+
+    assert len(part) <= len(payload) - 1
+    assert flat("traces", part) == flat("traces", payload)
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+@pytest.mark.parametrize("name", ["max_items", "max_bytes"])
+def test_parts_of_nothing_are_refused(kernels, name, limit):
+    with pytest.raises(ValueError, match=f"{name} must be at least 1"):
+        kernels.split("traces", b"", **{name: limit})
+    with pytest.raises(ValueError, match=f"{name} must be at least 1"):
+        kernels.scan("traces", b"").split(**{name: limit})
+
+
+def profiles(*samples: int, table: str = "s") -> bytes:
+    """Profiles with so many samples each, in a scope each, behind the table that they refer to."""
+    request = ExportProfilesServiceRequest()
+    request.dictionary.string_table.extend(["", table])
+    owner = request.resource_profiles.add(schema_url="u")
+    for number, count in enumerate(samples):
+        profile = owner.scope_profiles.add().profiles.add(period=number)
+        for _ in range(count):
+            profile.samples.add(stack_index=1)
+    return request.SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("samples", "max_items", "counts"),
+    [
+        ((1, 1, 1), 2, [2, 1]),
+        ((2, 1, 2), 3, [3, 2]),
+        ((2, 2, 2), 3, [2, 2, 2]),
+        ((5, 1, 1), 3, [5, 2]),
+        ((1, 5, 1), 3, [1, 5, 1]),
+        ((0, 0, 2, 0, 2, 0), 2, [2, 2]),
+        ((4, 4), 8, [8]),
+        ((9,), 3, [9]),
+    ],
+)
+def test_profiles_are_never_cut_and_every_part_has_the_tables(kernels, samples, max_items, counts):
+    payload = profiles(*samples)
+
+    parts = kernels.split("profiles", payload, max_items)
+
+    assert [kernels.count_items("profiles", part) for part in parts] == counts
+    whole = ExportProfilesServiceRequest.FromString(payload)
+    read = [ExportProfilesServiceRequest.FromString(part) for part in parts]
+    assert all(part.dictionary == whole.dictionary for part in read)
+    found = [
+        profile
+        for part in read
+        for owner in part.resource_profiles
+        for scoped in owner.scope_profiles
+        for profile in scoped.profiles
+    ]
+    assert [(profile.period, len(profile.samples)) for profile in found] == list(enumerate(samples))
+
+
+@pytest.mark.parametrize(("count", "is_split"), [(15, True), (17, False)])
+def test_tables_are_not_repeated_without_end(kernels, count, is_split):
+    payload = profiles(*[1] * count, table="x" * (16 * 1024 * 1024))
+
+    if is_split:
+        assert len(kernels.split("profiles", payload, 1)) == count
+    else:
+        with pytest.raises(MalformedPayload, match="what owns the items would be repeated to more than 256 MiB"):
+            kernels.split("profiles", payload, 1)
 
 
 def test_a_malformed_payload_is_refused(kernels):
@@ -159,6 +340,14 @@ def test_joining_batches_is_joining_bytes(kernels):
     assert joined.items == 7 == kernels.validate("traces", joined.payload)[1]
     assert (joined.origin, joined.arrived_unix_nano) == (origin, 5)
     assert joined.id not in {batch.id for batch in batches}
+    assert join(batches[:1]) is batches[0]
+
+
+def test_batches_of_profiles_are_not_joined():
+    batches = [Batch(Signal.PROFILES, profiles(1), 1), Batch(Signal.PROFILES, profiles(2), 2)]
+
+    with pytest.raises(ValueError, match="batches of profiles cannot be joined"):
+        join(batches)
     assert join(batches[:1]) is batches[0]
 
 

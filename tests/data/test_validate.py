@@ -2,6 +2,7 @@
 
 import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.profiles.v1development.profiles_service_pb2 import ExportProfilesServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from airis.data.malformed import MalformedPayload
@@ -24,6 +25,11 @@ def points(kind: int, *bodies: bytes) -> bytes:
 
 def records(*bodies: bytes) -> bytes:
     """A logs request with records of these bytes."""
+    return spans(*bodies)
+
+
+def profiles(*bodies: bytes) -> bytes:
+    """A profiles request with profiles of these bytes."""
     return spans(*bodies)
 
 
@@ -55,6 +61,9 @@ def groups(depth: int) -> bytes:
         ("metrics", points(10, b""), 1),
         ("metrics", points(11, b""), 1),
         ("metrics", points(8, b""), 0),
+        ("profiles", profiles(b"", nested(2, b"") * 3, nested(2, b"")), 4),
+        ("profiles", profiles(nested(2, nested(2, b"\x01\x02") + nested(5, bytes(16)))), 1),
+        ("profiles", nested(2, nested(5, b"text") * 2 + nested(7, nested(1, b"\x01"))), 0),
         # Of a oneof the last member counts; the same one twice is merged, one behind another begins anew.
         ("metrics", nested(1, nested(2, nested(2, nested(5, nested(1, b"")) + nested(5, nested(1, b""))))), 2),
         ("metrics", nested(1, nested(2, nested(2, nested(5, nested(1, b"") * 3) + nested(7, nested(1, b""))))), 1),
@@ -124,6 +133,11 @@ def test_a_well_formed_request_passes_as_the_same_object(kernels, signal, payloa
         pytest.param(
             "metrics", points(10, nested(8, nested(2, b"\xff" * 10 + b"\x01"))), id="a packed varint too long"
         ),
+        pytest.param("profiles", profiles(nested(2, nested(5, bytes(12)))), id="packed timestamps that end inside one"),
+        pytest.param("profiles", profiles(nested(11, b"\x80")), id="packed indexes that end inside one"),
+        pytest.param(
+            "profiles", nested(2, nested(7, nested(1, b"\x80"))), id="locations of a stack that end inside one"
+        ),
         # A string that could be repaired does not make the rest better.
         pytest.param("traces", spans(nested(5, b"\xff")) + b"\x0a\x05", id="not UTF-8, and cut off"),
         pytest.param("traces", spans(b"\xaa\x80\x80\x80\x80\x00\x01\xff"), id="not UTF-8, with a tag of six bytes"),
@@ -132,8 +146,9 @@ def test_a_well_formed_request_passes_as_the_same_object(kernels, signal, payloa
 def test_what_is_malformed_is_refused(kernels, signal, payload):
     with pytest.raises(MalformedPayload):
         kernels.validate(signal, payload)
-    with pytest.raises(MalformedPayload):
-        kernels.scan(signal, payload)
+    if signal != "profiles":
+        with pytest.raises(MalformedPayload):
+            kernels.scan(signal, payload)
 
 
 def test_the_fault_is_told_with_its_place(kernels):
@@ -141,10 +156,16 @@ def test_the_fault_is_told_with_its_place(kernels):
         kernels.validate("traces", nested(1, nested(3, b"x")) + b"\x0e")
 
 
-@pytest.mark.parametrize("kernel", ["validate", "count_items", "scan"])
-def test_a_signal_without_a_layout_is_no_fault_of_the_payload(kernels, kernel):
-    with pytest.raises(ValueError, match="profiles is not supported") as caught:
-        getattr(kernels, kernel)("profiles", b"")
+@pytest.mark.parametrize(
+    ("kernel", "signal"),
+    [
+        *(("validate", "events"), ("count_items", "events"), ("scan", "events"), ("scan", "profiles")),
+        *(("from_json", "events"), ("to_json", "events")),
+    ],
+)
+def test_a_signal_that_is_not_supported_is_no_fault_of_the_payload(kernels, kernel, signal):
+    with pytest.raises(ValueError, match=f"{signal} is not supported") as caught:
+        getattr(kernels, kernel)(signal, b"{}")
     assert not isinstance(caught.value, MalformedPayload)
 
 
@@ -200,6 +221,22 @@ def test_strings_are_repaired_wherever_they_are(kernels):
     assert str(message).count("\ufffd") == repaired
     record = message.resource_logs[0].scope_logs[0].log_records[0]
     assert record.attributes[0].value.array_value.values[1].kvlist_value.values[0].key == "\ufffd"
+
+
+def test_strings_of_profiles_are_repaired_wherever_they_are(kernels):
+    bad = b"\xff"
+    value = nested(2, nested(1, bad))
+    dictionary = nested(5, b"good") + nested(5, bad) + nested(6, value) + nested(4, nested(1, bad))
+    owner = nested(1, nested(1, nested(1, bad))) + nested(
+        2, nested(3, bad) + nested(2, nested(9, bad) + nested(10, bad))
+    )
+
+    whole, items, repaired = kernels.validate("profiles", nested(2, dictionary) + nested(1, owner + nested(3, bad)))
+
+    assert (items, repaired) == (0, 6)
+    message = ExportProfilesServiceRequest.FromString(whole)
+    assert list(message.dictionary.string_table) == ["good", "\ufffd"]
+    assert str(message).count("\ufffd") == str(message).count("\\357\\277\\275") + repaired
 
 
 def test_a_value_of_bytes_is_not_a_string(kernels):

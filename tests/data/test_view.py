@@ -650,6 +650,88 @@ def test_a_payload_without_items_gives_no_blocks(kernels, signal):
     assert (blocks.tables, blocks.rows, len(blocks.series)) == ({}, {}, 0)
 
 
+def by_service(signal: str, *owners: tuple[str, list[Any]]) -> bytes:
+    """A request with a resource for each service, with its items."""
+    request = ExportTraceServiceRequest() if signal == "traces" else ExportLogsServiceRequest()
+    for service, items in owners:
+        owner = (request.resource_spans if signal == "traces" else request.resource_logs).add(schema_url=f"{service}/s")
+        owner.resource.attributes.extend([*attributes(service_name=service), *attributes(host=service * 2)])
+        scope = (owner.scope_spans if signal == "traces" else owner.scope_logs).add(schema_url=f"{service}/t")
+        scope.scope.CopyFrom(InstrumentationScope(name=f"of {service}", version="1"))
+        (scope.spans if signal == "traces" else scope.log_records).extend(items)
+    return request.SerializeToString()
+
+
+def test_spans_come_in_the_order_of_their_table_and_keep_their_owners(kernels):
+    second = 10**9
+    payload = by_service(
+        "traces",
+        ("web", [span(name, at) for name, at in [("b", 3), ("a", 9 * second + 2), ("a", 9 * second + 1), ("a", 1)]]),
+        ("", [span("z", 1)]),
+        ("db", [span("b", 5 * second)]),
+        ("web", [span("a", 2), span("ab", 0)]),
+    )
+
+    found = rows(kernels, "traces", payload)["otel_traces"]
+
+    names = [(row["ServiceName"], row["SpanName"], row["Timestamp"]) for row in found]
+    assert names == [
+        ("", "z", 1),
+        ("db", "b", 5 * second),
+        ("web", "a", 1),
+        ("web", "a", 2),
+        ("web", "a", 9 * second + 2),
+        ("web", "a", 9 * second + 1),
+        ("web", "ab", ARRIVED),
+        ("web", "b", 3),
+    ]
+    owned(found)
+
+
+def test_log_records_come_in_the_order_of_their_table_and_keep_their_owners(kernels):
+    late = 300 * 10**9
+    payload = by_service(
+        "logs",
+        ("web", [LogRecord(time_unix_nano=late + 2), LogRecord(time_unix_nano=2), LogRecord(time_unix_nano=1)]),
+        ("db", [LogRecord(observed_time_unix_nano=3), LogRecord(time_unix_nano=late)]),
+    )
+
+    found = rows(kernels, "logs", payload)["otel_logs"]
+
+    names = [(row["ServiceName"], row["Timestamp"]) for row in found]
+    assert names == [("db", 3), ("web", 1), ("web", 2), ("db", late), ("web", late + 2)]
+    owned(found)
+
+
+def span(name: str, start: int) -> Span:
+    return Span(name=name, start_time_unix_nano=start)
+
+
+def owned(found: list[dict[str, Any]]) -> None:
+    """Every row has the resource and the scope that it came with."""
+    for row in found:
+        service = row["ServiceName"]
+        assert dict(row["ResourceAttributes"]) == {"service.name": service, "host": service * 2}
+        urls = row["ResourceSchemaUrl"], row["ScopeSchemaUrl"], row["ScopeName"]
+        assert urls == (f"{service}/s", f"{service}/t", f"of {service}")
+
+
+def test_a_block_is_given_by_itself_and_written_over_a_file(kernels, tmp_path):
+    blocks = kernels.scan("traces", traces(Span(name="a"))).native(ARRIVED, kernels.SeriesIndex())
+    file = tmp_path / "block"
+    file.write_bytes(b"x" * 100_000)
+
+    blocks.write("otel_traces", str(file))
+
+    assert file.read_bytes() == blocks.block("otel_traces") == blocks.tables["otel_traces"]
+    with pytest.raises(KeyError):
+        blocks.block("otel_logs")
+    with pytest.raises(KeyError):
+        blocks.write("otel_logs", str(file))
+    with pytest.raises(FileNotFoundError):
+        blocks.write("otel_traces", str(tmp_path / "nowhere"))
+
+
 def test_a_view_keeps_what_it_was_made_of(kernels):
     payload = traces(Span())
     view = kernels.scan("traces", payload)

@@ -2,6 +2,7 @@
 
 import io
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from google.protobuf.message import Message
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.profiles.v1development.profiles_service_pb2 import ExportProfilesServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, EntityRef, KeyValue, KeyValueList
 from opentelemetry.proto.metrics.v1.metrics_pb2 import (
@@ -148,7 +150,52 @@ def metrics() -> ExportMetricsServiceRequest:
     return request
 
 
-REQUESTS = {Signal.TRACES: (traces, 2), Signal.METRICS: (metrics, 7), Signal.LOGS: (logs, 2)}
+def profiles() -> ExportProfilesServiceRequest:
+    request = ExportProfilesServiceRequest()
+    tables = request.dictionary
+    tables.string_table.extend(["", "cpu", "nanoseconds", "thread.name", "main", "work", "work.go", "x" * 101, "s"])
+    tables.mapping_table.add()
+    tables.mapping_table.add(memory_start=0x400000, memory_limit=0x500000, filename_strindex=6)
+    tables.function_table.add()
+    tables.function_table.add(name_strindex=5, filename_strindex=6, start_line=10)
+    tables.location_table.add()
+    tables.location_table.add(mapping_index=1, address=0x401000).lines.add(function_index=1, line=12)
+    tables.stack_table.add()
+    tables.stack_table.add(location_indices=[1, 1])
+    tables.link_table.add()
+    tables.link_table.add(trace_id=TRACE_ID, span_id=SPAN_ID)
+    tables.attribute_table.add()
+    tables.attribute_table.add(key_strindex=3, value=AnyValue(string_value_strindex=4))
+    tables.attribute_table.add(key_strindex=7, value=AnyValue(int_value=3), unit_strindex=8)
+    nested = ArrayValue(values=[AnyValue(bool_value=True)])
+    tables.attribute_table.add(key_strindex=99, value=AnyValue(array_value=nested))
+    group = request.resource_profiles.add()
+    scope = group.scope_profiles.add()
+    fill_resource(group, scope)
+    profile = scope.profiles.add(
+        profile_id=TRACE_ID,
+        time_unix_nano=START,
+        duration_nano=1_000_000,
+        period=10,
+        dropped_attributes_count=1,
+        original_payload_format="pprof",
+        original_payload=b"12345",
+        attribute_indices=[1, 2, 3, 0, -1, 2**31 - 1],
+    )
+    profile.sample_type.type_strindex, profile.sample_type.unit_strindex = 1, 2
+    profile.period_type.type_strindex = -5
+    profile.samples.add(stack_index=1, values=[7], timestamps_unix_nano=[START], attribute_indices=[1], link_index=1)
+    profile.samples.add(stack_index=77, link_index=-1)
+    scope.profiles.add()
+    return request
+
+
+REQUESTS: dict[Signal, tuple[Callable[[], Message], int]] = {
+    Signal.TRACES: (traces, 2),
+    Signal.METRICS: (metrics, 7),
+    Signal.LOGS: (logs, 2),
+    Signal.PROFILES: (profiles, 2),
+}
 
 
 def batch_of(signal: Signal, request: Message | None = None) -> Batch:
@@ -170,11 +217,11 @@ async def shown(batch: Batch, monkeypatch: pytest.MonkeyPatch, **options: Any) -
 @pytest.mark.parametrize("verbosity", ["basic", "normal", "detailed"])
 @pytest.mark.parametrize("signal", REQUESTS)
 async def test_shows_what_the_golden_file_shows(
-    signal: Signal, verbosity: str, monkeypatch: pytest.MonkeyPatch
+    signal: Signal, verbosity: str, monkeypatch: pytest.MonkeyPatch, golden: Callable[[Path, str], None]
 ) -> None:
     text = await shown(batch_of(signal), monkeypatch, verbosity=verbosity)
 
-    assert text == (GOLDEN / f"{signal}.{verbosity}.txt").read_text(encoding="utf-8")
+    golden(GOLDEN / f"{signal}.{verbosity}.txt", text)
 
 
 @pytest.mark.parametrize(
@@ -199,6 +246,35 @@ async def test_no_control_character_reaches_the_terminal(
 
     assert all(line.isprintable() for line in text.split("\n"))
     assert hostile.encode("unicode_escape").decode() in text
+
+
+@pytest.mark.parametrize("verbosity", ["normal", "detailed"])
+async def test_nothing_that_profiles_refer_to_reaches_the_terminal_unescaped(
+    verbosity: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = profiles()
+    hostile = "\x1b[2Jgone"
+    request.dictionary.string_table[:] = [hostile] * 9
+    request.resource_profiles[0].scope_profiles[0].profiles[0].original_payload_format = hostile
+
+    text = await shown(batch_of(Signal.PROFILES, request), monkeypatch, verbosity=verbosity)
+
+    assert all(line.isprintable() for line in text.split("\n"))
+    assert "\\x1b[2Jgone" in text
+
+
+async def test_references_without_end_make_no_text_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    request = ExportProfilesServiceRequest()
+    request.dictionary.string_table.extend(["", "x" * 1_000_000])
+    request.dictionary.attribute_table.add()
+    request.dictionary.attribute_table.add(key_strindex=1).value.string_value = "y" * 1_000_000
+    scope = request.resource_profiles.add().scope_profiles.add()
+    for _ in range(100):
+        scope.profiles.add(attribute_indices=[1] * 1000).sample_type.type_strindex = 1
+
+    text = await shown(batch_of(Signal.PROFILES, request), monkeypatch, verbosity="normal")
+
+    assert len(text) < 1_000_000
 
 
 @pytest.mark.parametrize("scale", [-(2**31), 2**31 - 1], ids=["coarsest", "finest"])

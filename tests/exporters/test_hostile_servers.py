@@ -37,6 +37,7 @@ async def exporter(tmp_path: Path) -> AsyncIterator[Exporter]:
                 "tls": {"insecure": True},
                 "retry_on_failure": {"enabled": False},
                 "compression": "none",
+                "timeout": "60s",
                 **options,
             }
             stack.callback(server.stop)
@@ -180,7 +181,7 @@ def answering(body: bytes, *headers: tuple[str, str]) -> h2_server.Serve:
     return serve
 
 
-BOMB = gzip.compress(bytes(300 * 1024 * 1024))
+BOMB = gzip.compress(bytes(100 * 1024 * 1024))
 GZIP = ("grpc-encoding", "gzip")
 UNREADABLE: dict[str, tuple[h2_server.Serve, str]] = {
     "a message that is announced as 1 GiB": (endless_body, "RESOURCE_EXHAUSTED: .*more than 4194304 bytes"),

@@ -35,8 +35,8 @@ class House:
 
     async def exporter(self, kind: str, endpoint: str, **options: Any) -> Any:
         plain = {"tls": {"insecure": True}} if kind == "otlp_grpc" else {}
-        all_options = {"endpoint": endpoint, "transport": "native", "retry_on_failure": ONCE, **plain, **options}
-        made = build(kind, all_options, kind=Kind.EXPORTER)
+        all_options = {"endpoint": endpoint, "transport": "native", "retry_on_failure": ONCE, "timeout": "60s"}
+        made = build(kind, {**all_options, **plain, **options}, kind=Kind.EXPORTER)
         await made.start(FakeHost(self._folder))
         self._stack.push_async_callback(made.shutdown)
         return made

@@ -11,6 +11,7 @@ import grpc
 import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
+from opentelemetry.proto.collector.profiles.v1development.profiles_service_pb2 import ExportProfilesServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
@@ -79,7 +80,7 @@ async def server(sending: Sending) -> GrpcServer:
     return await sending.server()
 
 
-@pytest.mark.parametrize("signal", [Signal.TRACES, Signal.METRICS, Signal.LOGS])
+@pytest.mark.parametrize("signal", list(Signal))
 async def test_one_exporter_hands_the_bytes_of_every_signal_to_its_service(sending, server, signal) -> None:
     exporter = await sending.exporter(server.address)
     batch = batch_of(signal, 3)
@@ -87,8 +88,13 @@ async def test_one_exporter_hands_the_bytes_of_every_signal_to_its_service(sendi
     await exporter.consume(batch)
 
     (call,) = server.calls
-    singular = {"traces": "trace.v1.Trace", "metrics": "metrics.v1.Metrics", "logs": "logs.v1.Logs"}[signal]
-    assert call.method == f"/opentelemetry.proto.collector.{singular}Service/Export"
+    service = {
+        "traces": "trace.v1.Trace",
+        "metrics": "metrics.v1.Metrics",
+        "logs": "logs.v1.Logs",
+        "profiles": "profiles.v1development.Profiles",
+    }[signal]
+    assert call.method == f"/opentelemetry.proto.collector.{service}Service/Export"
     assert call.body == batch.payload
 
 
@@ -241,12 +247,16 @@ def partial(signal: Signal, rejected: int, message: str) -> bytes:
         metrics = ExportMetricsServiceResponse()
         metrics.partial_success.rejected_data_points, metrics.partial_success.error_message = rejected, message
         return metrics.SerializeToString()
+    if signal is Signal.PROFILES:
+        profiles = ExportProfilesServiceResponse()
+        profiles.partial_success.rejected_profiles, profiles.partial_success.error_message = rejected, message
+        return profiles.SerializeToString()
     logs = ExportLogsServiceResponse()
     logs.partial_success.rejected_log_records, logs.partial_success.error_message = rejected, message
     return logs.SerializeToString()
 
 
-@pytest.mark.parametrize("signal", [Signal.TRACES, Signal.METRICS, Signal.LOGS])
+@pytest.mark.parametrize("signal", list(Signal))
 @pytest.mark.parametrize(("said", "told"), [(2, 2), (7, 5)], ids=["some", "more than there were"])
 async def test_a_partial_success_is_told_with_its_count(sending, server, signal, said, told) -> None:
     exporter = await sending.exporter(server.address, {"retry_on_failure": {}})
@@ -661,7 +671,7 @@ async def test_a_certificate_that_cannot_be_read_stops_the_start(sending, tmp_pa
         assert stopped.value.option == option
 
 
-@pytest.mark.parametrize("signal", [Signal.TRACES, Signal.METRICS, Signal.LOGS])
+@pytest.mark.parametrize("signal", list(Signal))
 @pytest.mark.parametrize("served_by", ["python", "native"])
 async def test_the_otlp_receiver_takes_it(sending, tmp_path, signal, served_by) -> None:
     if served_by == "native":

@@ -18,11 +18,12 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from pydantic import ValidationError
 
 from airis.component import Kind, Partial, Permanent, Retryable, StartError
+from airis.component.http_client import retry_after_s
 from airis.component.intake import decompress
 from airis.component.testing import FakeHost, ManualClock, Sink, build
 from airis.component.tls import TlsServerConfig
 from airis.data import Batch, Signal, kernels
-from airis.exporters.otlp_http import OtlpHttpConfig, OtlpHttpExporter, retry_after_s
+from airis.exporters.otlp_http import OtlpHttpConfig, OtlpHttpExporter
 
 from ..certificates import Authority
 from .otlp_servers import HttpAnswer, HttpServer, batch_of, free_port, status_of
@@ -74,7 +75,7 @@ async def server(sending: Sending) -> HttpServer:
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
-@pytest.mark.parametrize("signal", [Signal.TRACES, Signal.METRICS, Signal.LOGS])
+@pytest.mark.parametrize("signal", list(Signal))
 async def test_one_exporter_hands_the_bytes_of_every_signal_to_its_path(sending, server, signal, slash) -> None:
     exporter = await sending.exporter(f"{server.url}/otlp{slash}", {"compression": "none"})
     batch = batch_of(signal, 3)
@@ -82,11 +83,19 @@ async def test_one_exporter_hands_the_bytes_of_every_signal_to_its_path(sending,
     await exporter.consume(batch)
 
     (request,) = server.requests
-    assert request.path == f"/otlp/v1/{signal}"
+    assert request.path == ("/otlp/v1development/profiles" if signal is Signal.PROFILES else f"/otlp/v1/{signal}")
     assert request.body == batch.payload
     assert request.headers["Content-Type"] == "application/x-protobuf"
     assert "Content-Encoding" not in request.headers
     assert request.headers["User-Agent"].startswith("airis/")
+
+
+async def test_profiles_may_be_the_only_signal_that_has_an_endpoint(sending, server) -> None:
+    exporter = await sending.exporter("", {"profiles_endpoint": f"{server.url}/pyroscope"})
+
+    await exporter.consume(batch_of(Signal.PROFILES))
+
+    assert server.requests[0].path == "/pyroscope"
 
 
 async def test_a_signal_may_have_an_endpoint_of_its_own(sending, server) -> None:
@@ -144,7 +153,7 @@ async def test_a_large_body_goes_out_in_pieces_and_whole(sending, server) -> Non
     assert server.requests[0].headers["Content-Length"] == str(batch.size_bytes)
 
 
-@pytest.mark.parametrize("signal", [Signal.TRACES, Signal.METRICS, Signal.LOGS])
+@pytest.mark.parametrize("signal", list(Signal))
 async def test_json_is_otlp_json(sending, server, signal) -> None:
     exporter = await sending.exporter(server.url, {"encoding": "json", "compression": "none"})
     batch = batch_of(signal, 3)
@@ -241,6 +250,7 @@ PROTO, JSON = "application/x-protobuf", "application/json"
         (Signal.TRACES, JSON, b'{"partialSuccess": {"rejectedSpans": "2", "errorMessage": "too old"}}'),
         (Signal.METRICS, JSON, b'{"partialSuccess": {"rejectedDataPoints": "2", "errorMessage": "too old"}}'),
         (Signal.LOGS, JSON, b'{"partialSuccess": {"rejectedLogRecords": 2, "errorMessage": "too old"}}'),
+        (Signal.PROFILES, JSON, b'{"partialSuccess": {"rejectedProfiles": 2, "errorMessage": "too old"}}'),
         (
             Signal.LOGS,
             f"{JSON}; charset=utf-8",
@@ -605,7 +615,7 @@ async def test_a_certificate_that_cannot_be_read_stops_the_start(sending, tmp_pa
     assert stopped.value.option == "tls::ca_file"
 
 
-@pytest.mark.parametrize("signal", [Signal.TRACES, Signal.METRICS, Signal.LOGS])
+@pytest.mark.parametrize("signal", list(Signal))
 @pytest.mark.parametrize("encoding", ["proto", "json"])
 @pytest.mark.parametrize("served_by", ["python", "native"])
 async def test_the_otlp_receiver_takes_it(sending, tmp_path, signal, encoding, served_by) -> None:
@@ -638,7 +648,6 @@ async def test_the_otlp_receiver_takes_it(sending, tmp_path, signal, encoding, s
 URL = "http://a:1"
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no endpoint": ({}, "needs an endpoint"),
-    "profiles only": ({"profiles_endpoint": URL}, "needs an endpoint"),
     "no scheme": ({"endpoint": "a:4318"}, 'has no scheme; write "http://a:4318"'),
     "another scheme": ({"endpoint": "unix:///a"}, "not an http:// or https:// URL"),
     "no host": ({"endpoint": "http://"}, "not an http:// or https:// URL"),

@@ -13,7 +13,7 @@ from airis.component import Kind, Permanent, Retryable
 from airis.component.testing import FakeHost, ManualClock, build
 from airis.data import Batch, Signal
 from airis.proto.clickhouse_native import read_blocks
-from airis.storage import Address, Store, StoreError
+from airis.storage import Address, Blocks, Store, StoreError
 
 
 class FakeStore(Store):
@@ -29,14 +29,14 @@ class FakeStore(Store):
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def insert(self, table: str, block: bytes, token: str) -> None:
+    async def insert(self, table: str, blocks: Blocks, token: str) -> None:
         self.attempts.append((table, token))
         await self.gate.wait()
         if self.errors:
             raise self.errors.pop(0)
         if table in self.refused:
             raise StoreError("Too many partitions for single INSERT block", 252)
-        self.stored[token] = (table, block)
+        self.stored[token] = (table, blocks.block(table))
 
     def bodies(self) -> list[str]:
         return [body for _, block in self.stored.values() for body in read_blocks(block)["Body"]]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from opentelemetry.proto.collector.profiles.v1development.profiles_service_pb2 import ExportProfilesServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from pydantic import ValidationError
 
@@ -131,6 +132,51 @@ async def test_what_arrives_while_busy_goes_on_together_in_order() -> None:
     assert [names_in(batch) for batch in sink.batches] == [["0"], [str(i) for i in range(1, 20)]]
     assert sink.batches[1].items == 19
     assert sink.batches[1].arrived_unix_nano == 81
+
+
+def profiles(*samples: int) -> Batch:
+    """A batch of profiles with so many samples each, of which the first stack has a name of its own."""
+    request = ExportProfilesServiceRequest()
+    request.dictionary.string_table.extend(["", f"stack of {samples}"])
+    group = request.resource_profiles.add().scope_profiles.add()
+    for count in samples:
+        profile = group.profiles.add()
+        for _ in range(count):
+            profile.samples.add(stack_index=1)
+    return Batch(Signal.PROFILES, request.SerializeToString(), sum(samples), Origin("otlp", "grpc"))
+
+
+async def test_profiles_go_on_one_request_after_the_other() -> None:
+    processor, batches = processor_before(sink := Sink()), [profiles(1), profiles(2), profiles(1, 1)]
+
+    tasks = await submit_while_busy(processor, sink, batches)
+    sink.gate.set()
+    await asyncio.gather(*tasks)
+
+    assert [batch.payload for batch in sink.batches] == [batch.payload for batch in batches]
+    assert [batch.id for batch in sink.batches] == [batch.id for batch in batches]
+
+
+async def test_profiles_are_parted_between_profiles_with_the_tables_in_every_part() -> None:
+    processor = processor_before(sink := Sink(), {"send_batch_max_size": 3, "send_batch_size": 1})
+
+    await processor.consume(batch := profiles(2, 1, 5, 1))
+
+    assert [part.items for part in sink.batches] == [3, 5, 1]
+    parts = [ExportProfilesServiceRequest.FromString(part.payload) for part in sink.batches]
+    whole = ExportProfilesServiceRequest.FromString(batch.payload)
+    assert all(part.dictionary == whole.dictionary for part in parts)
+    assert [profile for part in parts for profile in part.resource_profiles[0].scope_profiles[0].profiles] == list(
+        whole.resource_profiles[0].scope_profiles[0].profiles
+    )
+
+
+async def test_what_cannot_be_split_is_permanent() -> None:
+    processor = processor_before(sink := Sink(), {"send_batch_max_size": 1, "send_batch_size": 1})
+
+    with pytest.raises(Permanent, match="it cannot be split: "):
+        await processor.consume(Batch(Signal.TRACES, b"\x0a\x05", 2))
+    assert not sink.batches
 
 
 async def test_a_batch_alone_keeps_its_id() -> None:

@@ -18,6 +18,10 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
     ExportMetricsServiceResponse,
 )
+from opentelemetry.proto.collector.profiles.v1development.profiles_service_pb2 import (
+    ExportProfilesServiceRequest,
+    ExportProfilesServiceResponse,
+)
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
@@ -33,13 +37,16 @@ SERVICES = {
     Signal.TRACES: "opentelemetry.proto.collector.trace.v1.TraceService",
     Signal.METRICS: "opentelemetry.proto.collector.metrics.v1.MetricsService",
     Signal.LOGS: "opentelemetry.proto.collector.logs.v1.LogsService",
+    Signal.PROFILES: "opentelemetry.proto.collector.profiles.v1development.ProfilesService",
 }
+PATHS = {signal: f"/v1development/{signal}" if signal is Signal.PROFILES else f"/v1/{signal}" for signal in Signal}
 M = TypeVar("M", bound=Message)
 
 RESPONSES: dict[Signal, type[Message]] = {
     Signal.TRACES: ExportTraceServiceResponse,
     Signal.METRICS: ExportMetricsServiceResponse,
     Signal.LOGS: ExportLogsServiceResponse,
+    Signal.PROFILES: ExportProfilesServiceResponse,
 }
 
 
@@ -57,6 +64,14 @@ def request_of(signal: Signal, items: int = 1, name: str = "x") -> bytes:
         for number in range(items):
             points.add(as_int=number, time_unix_nano=1)
         return metrics.SerializeToString()
+    if signal is Signal.PROFILES:
+        profiles = ExportProfilesServiceRequest()
+        profiles.dictionary.string_table.extend(["", name])
+        profile = profiles.resource_profiles.add().scope_profiles.add().profiles.add(profile_id=b"sixteen byte id.")
+        profile.sample_type.type_strindex = 1
+        for number in range(items):
+            profile.samples.add(values=[number], stack_index=1)
+        return profiles.SerializeToString()
     logs = ExportLogsServiceRequest()
     records = logs.resource_logs.add().scope_logs.add().log_records
     for _ in range(items):
@@ -136,7 +151,7 @@ class HttpClient:
 
     async def post(self, signal: Signal, body: bytes, headers: Mapping[str, str] | None = None) -> Outcome:
         all_headers = {"content-type": self.content_type, **(headers or {})}
-        async with self.session.post(f"{self.url}/v1/{signal}", data=body, headers=all_headers) as reply:
+        async with self.session.post(f"{self.url}{PATHS[signal]}", data=body, headers=all_headers) as reply:
             assert reply.content_type == self.content_type
             content = await reply.read()
             if reply.status == 200:
@@ -241,7 +256,7 @@ async def client(otlp: Otlp, kind: str) -> Client:
     return otlp.client(kind)
 
 
-@pytest.fixture(params=[Signal.TRACES, Signal.METRICS, Signal.LOGS])
+@pytest.fixture(params=list(Signal))
 def signal(request: pytest.FixtureRequest) -> Signal:
     """Each signal, one after the other."""
     return Signal(request.param)

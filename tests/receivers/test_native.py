@@ -69,7 +69,7 @@ async def sent_together(otlp: Otlp, *sending: Awaitable[Outcome]) -> list[Outcom
     return await asyncio.gather(*calls)
 
 
-@pytest.fixture(params=["grpc", "protobuf"])
+@pytest.fixture(params=["grpc", "protobuf", "json"])
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -97,6 +97,76 @@ async def test_requests_that_wait_are_one_batch_and_all_answered(otlp: Otlp, kin
     assert batch.items == 1 + 2 + 3 + 4 + 5
     assert len(batch.payload) == sum(map(len, requests))
     assert all(request in batch.payload for request in requests)
+
+
+async def test_requests_of_profiles_are_answered_together_but_not_joined(otlp: Otlp, kind: str) -> None:
+    client = otlp.client(kind)
+    requests = [request_of(Signal.PROFILES, 1 + n, f"profile {n}") for n in range(3)]
+
+    outcomes = await sent_together(otlp, *(client.export(Signal.PROFILES, request) for request in requests))
+
+    assert codes(outcomes) == ["OK"] * 3
+    assert sorted((batch.items, batch.payload) for batch in otlp.sink.batches) == list(enumerate(requests, start=1))
+
+
+async def test_requests_in_json_and_protobuf_are_answered_each_in_its_own(otlp: Otlp) -> None:
+    in_json, in_protobuf = otlp.client("json"), otlp.client("protobuf")  # they check what they are answered
+    otlp.sink.error = Partial(1, "one is bad")
+    sent = [in_json, in_protobuf, in_json]
+
+    outcomes = await sent_together(otlp, *(c.export(Signal.LOGS, request_of(Signal.LOGS, 2)) for c in sent))
+
+    told: list[Any] = [outcome.response and getattr(outcome.response, "partial_success") for outcome in outcomes]  # noqa: B009
+    assert sum(partial.rejected_log_records for partial in told) == 2
+    otlp.sink.error = None
+    await sent_together(otlp, *(c.export(Signal.LOGS, request_of(Signal.LOGS, 2)) for c in sent))
+    assert sorted(batch.items for batch in otlp.sink.batches) == [2, 4]
+
+
+@pytest.mark.parametrize("spans", [1, 20_000], ids=["small", "large"])
+async def test_json_that_cannot_be_read_is_counted_and_answered_with_its_place(otlp: Otlp, spans: int) -> None:
+    client = otlp.client("json")
+    assert isinstance(client, HttpClient)
+    body = b'{"resourceSpans":[{"scopeSpans":[{"spans":[%b{"kind":true}]}]}]}' % (b'{"name":"a"},' * (spans - 1))
+
+    outcome = await client.post(Signal.TRACES, body)
+
+    assert outcome.code == "400"
+    assert outcome.status
+    place = f"resourceSpans[0].scopeSpans[0].spans[{spans - 1}].kind"
+    assert outcome.status.message == f"{place}: expected an integer"
+    assert otlp.receiver.admission.unreadable.value == 1
+    assert native_of(otlp).intake.used_bytes == 0  # type: ignore[union-attr]
+    assert not otlp.sink.batches
+
+
+async def test_a_fault_of_ours_is_answered_in_the_encoding_of_the_request(
+    otlp: Otlp, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def batch(*_: Any) -> Batch:
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr(otlp.receiver.admission, "batch", batch)
+
+    outcome = await otlp.client(kind).export(Signal.LOGS, request_of(Signal.LOGS))
+
+    assert outcome.code in ("UNAVAILABLE", "503")
+    assert outcome.status
+    assert outcome.status.message == "internal error; the server's log has the details"
+
+
+async def test_json_takes_the_place_of_its_payload_in_the_budget(otlp: Otlp) -> None:
+    client = otlp.client("json")
+    assert isinstance(client, HttpClient)
+    otlp.sink.gate.clear()
+    body = b'{"resourceSpans":[{"scopeSpans":[{"spans":[{}]}]}]%b}' % (b" " * 50_000)
+
+    call = asyncio.create_task(client.post(Signal.TRACES, body))
+    await otlp.sink.until_held(1)
+
+    assert native_of(otlp).intake.used_bytes < OVERHEAD_BYTES + 100  # type: ignore[union-attr]
+    otlp.sink.gate.set()
+    assert (await call).code == "200"
 
 
 async def test_signals_and_protocols_are_not_joined(otlp: Otlp) -> None:

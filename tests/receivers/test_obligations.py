@@ -23,6 +23,7 @@ REJECTED_FIELD = {
     Signal.TRACES: "rejected_spans",
     Signal.METRICS: "rejected_data_points",
     Signal.LOGS: "rejected_log_records",
+    Signal.PROFILES: "rejected_profiles",
 }
 
 
@@ -102,7 +103,8 @@ async def test_a_partial_success_has_the_rejected_count(
     assert is_code(client, outcome.code, "OK", "200")
     assert outcome.response is not None
     partial: Any = outcome.response.partial_success
-    assert (getattr(partial, REJECTED_FIELD[signal]), partial.error_message) == (rejected, reason)
+    told = f"2 samples: {reason}" if signal is Signal.PROFILES and rejected else reason
+    assert (getattr(partial, REJECTED_FIELD[signal]), partial.error_message) == (rejected, told)
 
 
 async def test_a_fault_behind_asks_for_another_try_without_its_text(client: Client, otlp: Otlp) -> None:
@@ -241,7 +243,8 @@ async def test_a_body_that_cannot_be_inflated_is_the_clients_fault(
         ("POST", "/v1/traces", "", 415),
         ("POST", "/", "application/json", 404),
         ("POST", "/v1/traces/", "application/json", 404),
-        ("POST", "/v1development/profiles", "application/json", 404),
+        ("POST", "/v1/profiles", "application/json", 404),
+        ("POST", "/v1development/profiles", "application/json", 200),
         ("POST", "/v1/traces", "Application/JSON; charset=utf-8", 200),
     ],
 )

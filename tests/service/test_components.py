@@ -95,4 +95,4 @@ def test_an_old_spelling_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(collector.RENAMED[Kind.EXPORTER], "filewriter", "file")
     result = CliRunner().invoke(cli.app, ["components"])
 
-    assert "also written filewriter" in result.stdout
+    assert "also written filewriter" in " ".join(result.stdout.split())

@@ -143,7 +143,7 @@ def test_programs_get_the_options_with_their_defaults() -> None:
     (batch,) = json.loads(explain("batch", "--format", "json").stdout)
     options: dict[str, Any] = {option["path"]: option for option in batch["options"]}
 
-    assert batch["stability"] == {"traces": "beta", "metrics": "beta", "logs": "beta"}
+    assert batch["stability"] == {"traces": "beta", "metrics": "beta", "logs": "beta", "profiles": "alpha"}
     assert options["timeout"] == {
         "path": "timeout",
         "takes": "duration",

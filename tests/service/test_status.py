@@ -119,3 +119,10 @@ def test_the_tables_as_csv(airis):
 
 def test_counters_are_summed_over_components():
     assert counted(EXPOSITION) == COUNTS
+
+
+def test_profiles_are_counted_where_there_are_some():
+    exposition = "# TYPE otelcol_receiver_accepted_profile_samples counter\n"
+    exposition += 'otelcol_receiver_accepted_profile_samples_total{receiver="otlp"} 4\n'
+
+    assert counted(exposition)["profiles"] == {"accepted": 4, "refused": 0, "sent": 0, "failed": 0}

@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 import pytest
+import typer
 
 from airis.data import Signal
 from airis.data.kernels import from_json, to_json, validate
@@ -347,6 +348,26 @@ def test_a_batch_that_cannot_be_read_is_told_and_the_next_one_is_shown(capsysbin
     told = capsysbinary.readouterr()
     assert b"a batch of 3 items cannot be read" in told.err
     assert json.loads(told.out)["name"] == "GET /"
+
+
+def test_profiles_are_shown_whole_or_it_is_said_how(capsysbinary: Any) -> None:
+    document = b'{"resourceProfiles":[{"scopeProfiles":[{"profiles":[{"samples":[{"stackIndex":1},{}]}]}]}]}'
+    sent = from_json(Signal.PROFILES, document)
+    frames = [Frame({"signal": "profiles", "items": 2}, sent)] * 2
+
+    assert Shown(TapFormat.OTLP, [], 1.0, 3).follow(iter(frames)) == ""
+    assert capsysbinary.readouterr().out == (document + b"\n") * 2
+    for shown in (
+        Shown(TapFormat.JSON, [], 1.0, None),
+        Shown(TapFormat.OTLP, [Condition.parse("a=b")], 1.0, None),
+        Shown(TapFormat.OTLP, [], 0.5, None),
+    ):
+        with pytest.raises(typer.Exit) as exit_code:
+            shown.follow(iter(frames))
+        assert exit_code.value.exit_code == 2
+        written = capsysbinary.readouterr()
+        assert not written.out
+        assert b"profiles are only shown whole: write --format otlp, without --where and --sample" in written.err
 
 
 def test_what_was_missed_is_said_when_it_happens_and_at_the_end_and_not_all_the_time(capsys: Any) -> None:

@@ -35,7 +35,8 @@ class Recorder:
 
     @property
     def alterations(self) -> list[str]:
-        return [sql for sql in self.commands if sql.startswith("ALTER")]
+        """Those of the retention."""
+        return [sql for sql in self.commands if sql.startswith("ALTER") and " TTL" in sql]
 
 
 def plain(type_name: str) -> str:
@@ -59,8 +60,8 @@ async def test_a_migration_is_applied_once(engine, database):
     assert await migrate(engine, Schema(database)) == list(migrations())
     assert await migrate(engine, Schema(database)) == []
 
-    recorded = engine.query("SELECT version, name FROM schema_migrations")
-    assert recorded == [{"version": 1, "name": "initial"}]
+    recorded = engine.query("SELECT version, name FROM schema_migrations ORDER BY version")
+    assert recorded == [{"version": m.version, "name": m.name} for m in migrations()]
 
 
 async def test_a_migration_that_was_broken_off_is_finished_by_the_next(engine, database):
@@ -76,7 +77,7 @@ async def test_a_migration_that_was_broken_off_is_finished_by_the_next(engine, d
         engine.use(database)
         tables = {row["name"] for row in engine.query("SHOW TABLES")}
         assert tables > PUBLIC_TABLES | PUBLIC_VIEWS
-        assert engine.query("SELECT count() AS n FROM schema_migrations") == [{"n": 1}]
+        assert engine.query("SELECT count() AS n FROM schema_migrations") == [{"n": len(migrations())}]
 
 
 async def test_a_newer_schema_is_refused_and_left_alone(engine, database):
@@ -84,7 +85,8 @@ async def test_a_newer_schema_is_refused_and_left_alone(engine, database):
     engine.query("INSERT INTO schema_migrations (version, name) VALUES (7, 'from the future')")
     recorder = Recorder(engine)
 
-    with pytest.raises(SchemaTooNew, match=f"database '{database}' has schema 7, this airis knows up to 1"):
+    said = f"database '{database}' has schema 7, this airis knows up to {len(migrations())}"
+    with pytest.raises(SchemaTooNew, match=said):
         await migrate(recorder, Schema(database, Retention(traces=DAY_S)))
 
     assert all("IF NOT EXISTS" in sql for sql in recorder.commands)
@@ -171,6 +173,24 @@ async def test_a_block_may_fill_in_a_year(engine, database, days, stored):
 
 def plan(engine: Any, query: str) -> str:
     return "\n".join(row["explain"] for row in engine.query(f"EXPLAIN indexes = 1, projections = 1 {query}"))
+
+
+@pytest.mark.parametrize("table", ["otel_traces", "otel_logs"])
+async def test_an_insert_writes_one_file_of_data_and_merges_go_by_column(engine, database, table):
+    await migrate(engine, Schema(database, Retention(0, 0, 0)))
+    for first in (0, 40_000):
+        engine.query(
+            f"INSERT INTO {table} (Timestamp, TraceId)"
+            f" SELECT {TODAY_S} + number % 2, randomPrintableASCII(300) FROM numbers({first}, 40000)"
+        )
+    of_table = "active AND database = currentDatabase() AND table = {table:String}"
+    parts = engine.query(f"SELECT part_type FROM system.parts WHERE {of_table}", {"table": table})
+    assert parts == [{"part_type": "Compact"}] * 2
+
+    engine.query(f"OPTIMIZE TABLE {table} FINAL")
+
+    parts = engine.query(f"SELECT part_type, rows FROM system.parts WHERE {of_table}", {"table": table})
+    assert parts == [{"part_type": "Wide", "rows": 80_000}]
 
 
 async def test_a_trace_is_found_by_its_id_without_reading_the_others(engine, database):
@@ -310,11 +330,14 @@ async def test_the_grid_functions_of_promql_take_nanoseconds(engine, database):
 @pytest.mark.parametrize("replicated", [False, True], ids=["one replica", "replicated"])
 def test_a_cluster_has_local_tables_and_distributed_ones_over_them(engine, replicated):
     schema = Schema("telemetry", cluster="prod", replicated=replicated)
-    [statements] = [list(migration.statements(schema)) for migration in migrations()]
+    statements = [statement for migration in migrations() for statement in migration.statements(schema)]
 
     local, distributed = {}, {}
     for statement in statements:
         engine.query("SELECT formatQuery({statement:String})", {"statement": statement})
+        if altered := re.search(r"^ALTER TABLE telemetry\.(\w+) ON CLUSTER 'prod'\s", statement, re.M):
+            assert altered[1] in {f"{table}_local" for table in PUBLIC_TABLES}
+            continue
         created = re.search(
             r"^CREATE (?:TABLE|VIEW) IF NOT EXISTS telemetry\.(\w+) ON CLUSTER 'prod'\s", statement, re.M
         )

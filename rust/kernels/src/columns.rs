@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::values::{Attribute, Value, write_hex};
-use super::wire::{plain_attribute, plain_text, push_varint};
+use super::wire::{plain_attribute, plain_text, push_varint, varint};
 
 const LOW_CARDINALITY_VERSION: u64 = 1;
 const HAS_ADDITIONAL_KEYS: u64 = 0x200;
@@ -81,6 +82,20 @@ impl<T: Number> Fixed<T> {
             (0..rows).for_each(|_| value.write(&mut self.data));
         }
     }
+
+    /// Have those of the rows that are named, in their order.
+    pub fn spread(&mut self, rows: &[u32]) {
+        let width = size_of::<T>();
+        self.data = gathered(&self.data, rows.iter().map(|&row| row as usize * width..(row as usize + 1) * width));
+        self.last = None;
+    }
+}
+
+/// The ranges, one behind the other.
+fn gathered(data: &[u8], ranges: impl Iterator<Item = Range<usize>> + Clone) -> Vec<u8> {
+    let mut found = Vec::with_capacity(ranges.clone().map(|range| range.len()).sum());
+    ranges.for_each(|range| found.extend_from_slice(&data[range]));
+    found
 }
 
 impl<T: Sync> Column for Fixed<T> {
@@ -151,6 +166,24 @@ impl Text {
             self.data.extend_from_within(start..end);
         }
         self.last = self.data.len() - (end - start);
+    }
+
+    /// Have those of the rows that are named, in their order.
+    pub fn spread(&mut self, rows: &[u32]) {
+        let ends = self.ends();
+        self.data = gathered(&self.data, rows.iter().map(|&row| ends[row as usize]..ends[row as usize + 1]));
+        self.last = self.data.len();
+    }
+
+    /// Where the texts end, behind a 0.
+    fn ends(&self) -> Vec<usize> {
+        let mut ends = vec![0];
+        let mut at = 0;
+        while let Ok((length, start)) = varint(&self.data, at) {
+            at = start + length as usize;
+            ends.push(at);
+        }
+        ends
     }
 }
 
@@ -274,6 +307,20 @@ impl LowCardinality {
     /// Add rows like the last one.
     pub fn repeat(&mut self, rows: usize) {
         self.rows.resize(self.rows.len() + rows, self.last);
+    }
+
+    /// Have those of the rows that are named, in their order; each of the others' texts must be in one of them.
+    pub fn spread(&mut self, rows: &[u32]) {
+        self.rows = rows.iter().map(|&row| self.rows[row as usize]).collect();
+    }
+
+    /// For every row the place that its text has among all texts in order.
+    pub fn ranks(&self) -> Vec<u32> {
+        let mut order: Vec<u32> = (0..self.dictionary.entries.len() as u32).collect();
+        order.sort_unstable_by_key(|&index| self.dictionary.entry(index));
+        let mut ranks = vec![0; order.len()];
+        order.iter().zip(0..).for_each(|(&index, rank)| ranks[index as usize] = rank);
+        self.rows.iter().map(|&index| ranks[index as usize]).collect()
     }
 }
 
@@ -409,6 +456,23 @@ impl Map {
         self.values_end = self.values.data.len();
         self.values_start = self.values_end - values.len();
     }
+
+    /// Have those of the rows that are named, in their order.
+    pub fn spread(&mut self, rows: &[u32]) {
+        let (row_ends, value_ends) = (self.ends.data.as_chunks().0, self.values.ends());
+        let end_of = |row: u32| u64::from_le_bytes(row_ends[row as usize]) as usize;
+        let entries = |row: u32| if row == 0 { 0 } else { end_of(row - 1) }..end_of(row);
+        let mut spread = Self { keys: std::mem::take(&mut self.keys), ..Self::default() };
+        let keys = rows.iter().flat_map(|&row| &spread.keys.rows[entries(row)]);
+        spread.keys.rows = keys.copied().collect();
+        let values = rows.iter().map(|&row| entries(row)).map(|range| value_ends[range.start]..value_ends[range.end]);
+        spread.values.data = gathered(&self.values.data, values);
+        for &row in rows {
+            spread.end += entries(row).len();
+            spread.ends.push(spread.end as u64);
+        }
+        *self = spread;
+    }
 }
 
 impl Column for Map {
@@ -473,5 +537,11 @@ impl Attributes {
     pub fn repeat(&mut self, rows: usize) {
         self.map.repeat(rows);
         self.types.repeat(rows);
+    }
+
+    /// Have those of the rows that are named, in their order.
+    pub fn spread(&mut self, rows: &[u32]) {
+        self.map.spread(rows);
+        self.types.spread(rows);
     }
 }

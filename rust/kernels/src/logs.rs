@@ -1,14 +1,17 @@
 //! Log records as rows of `otel_logs`.
 
 use super::blocks::{ARRIVAL, Block, LC, MAP, OBSERVED, SENT, SOURCE, TIME, Tables, column};
+use super::buffers::Bytes;
 use super::columns::{Attributes, Fixed, LowCardinality, Text};
+use super::order::Order;
 use super::owners::{ResourceColumns, ScopeColumns};
-use super::scan::Index;
 use super::values::Value;
+use super::view::View;
 use super::wire::{Content, Fields};
 
 /// The signature of a body that is not there.
 const ABSENT: &[u8] = b"-";
+const FIVE_MINUTES_NANO: u64 = 300 * 1_000_000_000;
 
 /// The columns of `otel_logs`.
 #[derive(Default)]
@@ -33,19 +36,14 @@ pub struct Logs {
 }
 
 impl Logs {
-    /// The rows of all log records in a payload.
-    pub fn encode(index: &Index, payload: &[u8], arrived: u64) -> Self {
-        let mut logs = Self { rows: index.items.len(), ..Self::default() };
-        for owner in index.owners.iter().filter(|owner| !owner.items.is_empty()) {
-            logs.resource.push(owner.resource.bytes(payload), &payload[owner.schema_url.clone()]);
-            logs.resource.repeat(owner.items.len() - 1);
-        }
-        for scope in index.scopes.iter().filter(|scope| !scope.items.is_empty()) {
-            logs.scope.push(scope.scope.bytes(payload), &payload[scope.schema_url.clone()]);
-            logs.scope.repeat(scope.items.len() - 1);
-        }
-        for item in &index.items {
-            logs.push(&payload[item.clone()], arrived);
+    /// The rows of all log records in a view, in the order of the table.
+    pub fn encode(view: &View, arrived: u64) -> Self {
+        let mut logs = Self { rows: view.items.len(), ..Self::default() };
+        let bytes = view.open();
+        let order = Order::new(view, &bytes, |services| keys(view, &bytes, arrived, services));
+        order.fill(view, &bytes, &mut logs.resource, &mut logs.scope);
+        for record in order.messages(view, &bytes) {
+            logs.push(record, arrived);
         }
         logs
     }
@@ -72,11 +70,7 @@ impl Logs {
                 _ => {}
             }
         }
-        let (timestamp, source) = match (time, observed) {
-            (0, 0) => (arrived, ARRIVAL),
-            (0, observed) => (observed, OBSERVED),
-            (time, _) => (time, SENT),
-        };
+        let (timestamp, source) = stored_time(time, observed, arrived);
         self.timestamp.push(timestamp);
         self.observed_timestamp.push(observed);
         self.timestamp_source.push(source);
@@ -104,6 +98,33 @@ impl Logs {
                 self.body_type.push(ABSENT);
             }
         }
+    }
+}
+
+/// The key of the table: five minutes, service and time.
+fn keys(view: &View, bytes: &Bytes, arrived: u64, services: &[u32]) -> Vec<(u64, u32, u64)> {
+    let items = view.items.iter().zip(services);
+    let keys = items.map(|(item, &service)| {
+        let (mut time, mut observed) = (0, 0);
+        for field in Fields::new(bytes.at(*item)) {
+            match (field.number, field.content) {
+                (1, Content::Fixed64(number)) => time = number,
+                (11, Content::Fixed64(number)) => observed = number,
+                _ => {}
+            }
+        }
+        let time = stored_time(time, observed, arrived).0;
+        (time / FIVE_MINUTES_NANO, service, time)
+    });
+    keys.collect()
+}
+
+/// The time that is stored for a record, and where it comes from.
+fn stored_time(time: u64, observed: u64, arrived: u64) -> (u64, u8) {
+    match (time, observed) {
+        (0, 0) => (arrived, ARRIVAL),
+        (0, observed) => (observed, OBSERVED),
+        (time, _) => (time, SENT),
     }
 }
 

@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::blocks::{ARRIVAL, Block, KIND, LC, MAP, POINT_SOURCE, SENT, TIME, Tables, column};
+use super::buffers::Bytes;
 use super::columns::{Attributes, Fixed, List, LowCardinality, Map, Nullable, Text};
 use super::owners::{ResourceColumns, ScopeColumns};
-use super::prometheus_names::{family_name, labels};
-use super::scan::{Index, Metric, Owner, Scope};
+use super::prometheus_names::{PROMETHEUS_TYPE, TRANSLATOR, family_name, labels};
 use super::series::{Registered, SeriesKey, push_set, push_sized, push_sized_with, sort};
 use super::values::{Attribute, messages, write_integer};
+use super::view::{Metric, Owner, Scope, View};
 use super::wire::{Content, Field, Fields, varint};
 
 const EXPLICIT_BOUNDS_SCHEMA: i32 = -53;
@@ -28,7 +29,7 @@ const SERVICE_INSTANCE: &[u8] = b"service.instance.id";
 
 /// The kind of a metric's data, by its field number, with its number in the store.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     Gauge = 1,
     Sum = 2,
     Histogram = 3,
@@ -50,7 +51,7 @@ impl Kind {
 
 /// The value of a point or an exemplar.
 #[derive(Clone, Copy, Default)]
-enum Number {
+pub(crate) enum Number {
     #[default]
     Absent,
     Double(f64),
@@ -74,36 +75,36 @@ impl Number {
 
 /// A data point of any kind, with what that kind has.
 #[derive(Default)]
-struct Point<'a> {
-    attributes: Vec<Attribute<'a>>,
-    exemplars: Vec<&'a [u8]>,
-    start: u64,
-    time: u64,
-    flags: u32,
-    number: Number,
-    count: u64,
-    sum: Option<f64>,
-    min: Option<f64>,
-    max: Option<f64>,
-    scale: i32,
-    zero_count: u64,
-    zero_threshold: f64,
-    bounds: Vec<f64>,
-    positive: Buckets,
-    negative: Buckets,
-    quantiles: Vec<f64>,
-    values: Vec<f64>,
+pub(crate) struct Point<'a> {
+    pub(crate) attributes: Vec<Attribute<'a>>,
+    pub(crate) exemplars: Vec<&'a [u8]>,
+    pub(crate) start: u64,
+    pub(crate) time: u64,
+    pub(crate) flags: u32,
+    pub(crate) number: Number,
+    pub(crate) count: u64,
+    pub(crate) sum: Option<f64>,
+    pub(crate) min: Option<f64>,
+    pub(crate) max: Option<f64>,
+    pub(crate) scale: i32,
+    pub(crate) zero_count: u64,
+    pub(crate) zero_threshold: f64,
+    pub(crate) bounds: Vec<f64>,
+    pub(crate) positive: Buckets,
+    pub(crate) negative: Buckets,
+    pub(crate) quantiles: Vec<f64>,
+    pub(crate) values: Vec<f64>,
 }
 
 #[derive(Default)]
-struct Buckets {
-    offset: i32,
-    counts: Vec<u64>,
+pub(crate) struct Buckets {
+    pub(crate) offset: i32,
+    pub(crate) counts: Vec<u64>,
 }
 
 impl<'a> Point<'a> {
     /// Read a point in the place of this one, whose room is used again.
-    fn read(&mut self, kind: Kind, data: &'a [u8]) {
+    pub(crate) fn read(&mut self, kind: Kind, data: &'a [u8]) {
         self.attributes.clear();
         self.exemplars.clear();
         for list in [&mut self.bounds, &mut self.quantiles, &mut self.values] {
@@ -339,31 +340,37 @@ struct ResourcePart<'a> {
 struct ScopePart<'a> {
     scope: &'a Scope,
     identity: Vec<u8>,
+    /// Labels that it has with Prometheus.
+    labels: Vec<(String, Vec<u8>)>,
     written: bool,
 }
 
 /// What the points of a metric share.
-struct MetricPart<'a> {
-    kind: Kind,
-    name: &'a [u8],
-    description: &'a [u8],
-    unit: &'a [u8],
-    message: &'a [u8],
-    temporality: Vec<u8>,
-    monotonic: bool,
-    family: String,
+pub(crate) struct MetricPart<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) name: &'a [u8],
+    pub(crate) description: &'a [u8],
+    pub(crate) unit: &'a [u8],
+    /// Its message without the data.
+    pub(crate) message: &'a [u8],
+    pub(crate) temporality: Vec<u8>,
+    pub(crate) monotonic: bool,
+    /// Whether it was Prometheus' before it was OTLP: its names are, and a series is its labels.
+    pub(crate) is_prometheus: bool,
+    pub(crate) family: String,
 }
 
 impl Metrics {
-    /// The rows of all points in a payload; series are registered unless they are known.
-    pub fn encode(index: &Index, payload: &[u8], arrived: u64, known: &Registered) -> Self {
-        let mut metrics = Self::default();
-        for owner in index.owners.iter().filter(|owner| !owner.items.is_empty()) {
-            let mut resource = ResourcePart::new(owner, payload);
-            for scope in &index.scopes[owner.scopes.clone()] {
-                let mut scope = ScopePart::new(scope, payload);
-                for metric in &index.metrics[scope.scope.metrics.clone()] {
-                    metrics.push(index, payload, arrived, known, metric, &mut resource, &mut scope);
+    /// The rows of all points in a view; series are registered unless they are known.
+    pub fn encode(view: &View, arrived: u64, known: &Registered) -> Self {
+        let (mut metrics, bytes) = (Self::default(), view.open());
+        for owner in view.owners.iter().filter(|owner| !owner.items.is_empty()) {
+            let mut resource = ResourcePart::new(owner, &bytes);
+            for scope in view.scopes[owner.scopes.clone()].iter().filter(|scope| !scope.items.is_empty()) {
+                let mut scope = ScopePart::new(scope, &bytes);
+                let all = view.metrics[scope.scope.metrics.clone()].iter();
+                for metric in all.filter(|metric| !metric.items.is_empty()) {
+                    metrics.push(view, &bytes, arrived, known, metric, &mut resource, &mut scope);
                 }
             }
         }
@@ -373,20 +380,19 @@ impl Metrics {
     #[expect(clippy::too_many_arguments)]
     fn push(
         &mut self,
-        index: &Index,
-        payload: &[u8],
+        view: &View,
+        bytes: &Bytes,
         arrived: u64,
         known: &Registered,
         metric: &Metric,
         resource: &mut ResourcePart,
         scope: &mut ScopePart,
     ) {
-        let data = metric.data.bytes(payload);
-        let part = MetricPart::new(metric, payload, data);
+        let part = MetricPart::new(metric, bytes);
         let hour = arrived / HOUR_NANO;
         let (mut point, mut sorted, mut identity) = (Point::default(), Vec::new(), Vec::new());
-        for item in &index.items[metric.items.clone()] {
-            point.read(part.kind, &data[item.clone()]);
+        for item in &view.items[metric.items.clone()] {
+            point.read(part.kind, bytes.at(*item));
             sorted.clear();
             sorted.extend(point.attributes.iter().cloned());
             sort(&mut sorted);
@@ -402,9 +408,9 @@ impl Metrics {
             if !self.registered.contains_key(&key) && !known.knows(&key, hour) {
                 self.registered.insert(key, hour);
                 let series = &mut self.series;
-                series.push(id, &part, &point, &sorted, integer, resource, arrived);
-                resource.write(&mut series.resource, payload);
-                scope.write(&mut series.scope, payload);
+                series.push(id, &part, &point, &sorted, integer, resource, scope, arrived);
+                resource.write(&mut series.resource, bytes);
+                scope.write(&mut series.scope, bytes);
             }
             self.push_point(id, &part, &point, arrived);
         }
@@ -451,8 +457,8 @@ impl Metrics {
 }
 
 impl<'a> ResourcePart<'a> {
-    fn new(owner: &'a Owner, payload: &[u8]) -> Self {
-        let mut attributes: Vec<_> = messages(owner.resource.bytes(payload), 1).map(Attribute::read).collect();
+    fn new(owner: &'a Owner, bytes: &Bytes) -> Self {
+        let mut attributes: Vec<_> = messages(bytes.message(owner.resource), 1).map(Attribute::read).collect();
         let first = |key: &[u8]| -> Vec<u8> {
             let found = attributes.iter().find(|attribute| attribute.key == key);
             found.map(|attribute| attribute.value.clone().into_text().into_owned()).unwrap_or_default()
@@ -478,19 +484,19 @@ impl<'a> ResourcePart<'a> {
         Self { owner, id, identity, derived, written: false }
     }
 
-    fn write(&mut self, columns: &mut ResourceColumns, payload: &[u8]) {
+    fn write(&mut self, columns: &mut ResourceColumns, bytes: &Bytes) {
         if std::mem::replace(&mut self.written, true) {
             columns.repeat(1);
         } else {
-            columns.push(self.owner.resource.bytes(payload), &payload[self.owner.schema_url.clone()]);
+            columns.push(bytes.message(self.owner.resource), bytes.at(self.owner.schema_url));
         }
     }
 }
 
 impl<'a> ScopePart<'a> {
-    fn new(scope: &'a Scope, payload: &[u8]) -> Self {
+    fn new(scope: &'a Scope, bytes: &Bytes) -> Self {
         let (mut name, mut version) = (&b""[..], &b""[..]);
-        let message = scope.scope.bytes(payload);
+        let message = bytes.message(scope.scope);
         for field in Fields::new(message) {
             match (field.number, field.content) {
                 (1, Content::Length(text)) => name = text,
@@ -504,21 +510,31 @@ impl<'a> ScopePart<'a> {
         push_sized(&mut identity, name);
         push_sized(&mut identity, version);
         push_sized_with(&mut identity, |out| push_set(out, &attributes));
-        Self { scope, identity, written: false }
+        let mut labels = vec![];
+        if name != TRANSLATOR.as_bytes() {
+            let named = [("otel_scope_name", name), ("otel_scope_version", version)];
+            let given = named.into_iter().filter(|(_, text)| !text.is_empty());
+            labels.extend(given.map(|(label, text)| (label.to_owned(), text.to_vec())));
+            labels.extend(attributes.iter().map(|attribute| {
+                let label = format!("otel_scope_{}", String::from_utf8_lossy(attribute.key));
+                (label, attribute.value.clone().into_text().into_owned())
+            }));
+        }
+        Self { scope, identity, labels, written: false }
     }
 
-    fn write(&mut self, columns: &mut ScopeColumns, payload: &[u8]) {
+    fn write(&mut self, columns: &mut ScopeColumns, bytes: &Bytes) {
         if std::mem::replace(&mut self.written, true) {
             columns.repeat(1);
         } else {
-            columns.push(self.scope.scope.bytes(payload), &payload[self.scope.schema_url.clone()]);
+            columns.push(bytes.message(self.scope.scope), bytes.at(self.scope.schema_url));
         }
     }
 }
 
 impl<'a> MetricPart<'a> {
-    fn new(metric: &Metric, payload: &'a [u8], data: &[u8]) -> Self {
-        let message = &payload[metric.message.clone()];
+    pub(crate) fn new(metric: &Metric, bytes: &Bytes<'a>) -> Self {
+        let message = bytes.at(metric.rest);
         let kind = Kind::of_field(metric.kind);
         let (mut name, mut description, mut unit) = (&b""[..], &b""[..], &b""[..]);
         for field in Fields::new(message) {
@@ -531,7 +547,7 @@ impl<'a> MetricPart<'a> {
         }
         let (mut temporality, mut monotonic) = (0, false);
         if !matches!(kind, Kind::Gauge | Kind::Summary) {
-            for field in Fields::new(data) {
+            for field in Fields::new(bytes.at(metric.data_rest)) {
                 match (field.number, field.content) {
                     (2, Content::Varint(number)) => temporality = number as i32,
                     (3, Content::Varint(number)) if kind == Kind::Sum => monotonic = number != 0,
@@ -545,18 +561,23 @@ impl<'a> MetricPart<'a> {
             None => write_integer(temporality.into(), &mut temporality_name),
         }
         // Both passed `validate`, so that nothing is lost here.
-        let family = family_name(
-            &String::from_utf8_lossy(name),
-            &String::from_utf8_lossy(unit),
-            kind == Kind::Sum && monotonic,
-            kind == Kind::Gauge,
-        );
-        Self { kind, name, description, unit, message, temporality: temporality_name, monotonic, family }
+        let is_prometheus = messages(message, 12).any(|data| Attribute::read(data).key == PROMETHEUS_TYPE.as_bytes());
+        let text = String::from_utf8_lossy(name);
+        let family = if is_prometheus {
+            text.into_owned()
+        } else {
+            let unit = String::from_utf8_lossy(unit);
+            family_name(&text, &unit, kind == Kind::Sum && monotonic, kind == Kind::Gauge)
+        };
+        Self { kind, name, description, unit, message, temporality: temporality_name, monotonic, is_prometheus, family }
     }
 
     fn push_identity(&self, out: &mut Vec<u8>, integer: bool) {
         let flag = |yes: bool| if yes { b"1" } else { b"0" };
         push_sized(out, self.name);
+        if self.is_prometheus {
+            return push_sized(out, PROMETHEUS_TYPE.as_bytes());
+        }
         push_sized(out, self.unit);
         push_sized(out, &[b'0' + self.kind as u8]);
         push_sized(out, &self.temporality);
@@ -575,6 +596,7 @@ impl Series {
         sorted: &[Attribute],
         integer: bool,
         resource: &ResourcePart,
+        scope: &ScopePart,
         arrived: u64,
     ) {
         self.rows += 1;
@@ -594,16 +616,19 @@ impl Series {
         self.help.push(part.description);
         self.resource_id.push(resource.id);
         self.time.push((arrived / SECOND_NANO) as u32);
-        self.push_labels(sorted, resource);
+        self.push_labels(sorted, part.is_prometheus, resource, scope);
     }
 
-    fn push_labels(&mut self, sorted: &[Attribute], resource: &ResourcePart) {
+    fn push_labels(&mut self, sorted: &[Attribute], is_prometheus: bool, resource: &ResourcePart, scope: &ScopePart) {
         let texts: Vec<_> = sorted
             .iter()
             .map(|attribute| (String::from_utf8_lossy(attribute.key), attribute.value.clone().into_text()))
             .collect();
-        let derived: Vec<_> = resource.derived.iter().map(|(name, text)| (*name, text.as_slice())).collect();
-        let labels = labels(texts.iter().map(|(key, text)| (key.as_ref(), text.as_ref())), &derived);
+        let mut derived: Vec<_> = resource.derived.iter().map(|(name, text)| (*name, text.as_slice())).collect();
+        if is_prometheus {
+            derived.extend(scope.labels.iter().map(|(name, text)| (name.as_str(), text.as_slice())));
+        }
+        let labels = labels(texts.iter().map(|(key, text)| (key.as_ref(), text.as_ref())), &derived, is_prometheus);
         for (name, text) in &labels {
             self.labels.add_text(name.as_bytes(), text);
         }

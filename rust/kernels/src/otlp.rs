@@ -12,14 +12,28 @@ pub enum Kind {
     Message(&'static Message),
     /// A `KeyValue`: a message, but by far the most frequent one.
     Attribute,
+    /// An `AnyValue`: a message, but mostly a plain text.
+    Value,
     /// Packed varints.
     Varints,
     /// Packed numbers of eight bytes.
     Fixed64s,
 }
 
+impl Kind {
+    /// The message that it is.
+    pub fn message(self) -> Option<&'static Message> {
+        match self {
+            Self::Message(message) => Some(message),
+            Self::Attribute => Some(&KEY_VALUE),
+            Self::Value => Some(&ANY_VALUE),
+            Self::Other | Self::Text | Self::Varints | Self::Fixed64s => None,
+        }
+    }
+}
+
 /// A message: the kinds of its fields by number.
-pub struct Message(&'static [Kind]);
+pub struct Message(pub(crate) &'static [Kind]);
 
 impl Message {
     /// The kind of a field.
@@ -35,6 +49,7 @@ pub enum Signal {
     Traces,
     Metrics,
     Logs,
+    Profiles,
 }
 
 impl Signal {
@@ -44,7 +59,18 @@ impl Signal {
             "traces" => Some(Self::Traces),
             "metrics" => Some(Self::Metrics),
             "logs" => Some(Self::Logs),
+            "profiles" => Some(Self::Profiles),
             _ => None,
+        }
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Traces => "traces",
+            Self::Metrics => "metrics",
+            Self::Logs => "logs",
+            Self::Profiles => "profiles",
         }
     }
 
@@ -54,6 +80,7 @@ impl Signal {
             Self::Traces => &TRACES,
             Self::Metrics => &METRICS,
             Self::Logs => &LOGS,
+            Self::Profiles => &PROFILES,
         }
     }
 
@@ -62,7 +89,22 @@ impl Signal {
         match self {
             Self::Traces | Self::Logs => &[&[1], &[2], &[2]],
             Self::Metrics => &[&[1], &[2], &[2], &METRIC_DATA, &[1]],
+            // Its items are the samples of a profile.
+            Self::Profiles => &[&[1], &[2], &[2], &[2]],
         }
+    }
+
+    /// How many of the levels lead to what is never cut: an item, or a profile with its samples.
+    pub fn unit(self) -> usize {
+        match self {
+            Self::Traces | Self::Logs | Self::Profiles => 3,
+            Self::Metrics => 5,
+        }
+    }
+
+    /// Whether payloads can be joined; what a profile refers to are places in tables of its own request.
+    pub fn is_joinable(self) -> bool {
+        self != Self::Profiles
     }
 }
 
@@ -73,9 +115,9 @@ const O: Kind = Kind::Other;
 const T: Kind = Kind::Text;
 const KV: Kind = Kind::Attribute;
 
-pub static KEY_VALUE: Message = Message(&[O, T, Kind::Message(&ANY_VALUE)]);
-static ANY_VALUE: Message = Message(&[O, T, O, O, O, Kind::Message(&ARRAY_VALUE), Kind::Message(&KEY_VALUE_LIST)]);
-static ARRAY_VALUE: Message = Message(&[O, Kind::Message(&ANY_VALUE)]);
+pub static KEY_VALUE: Message = Message(&[O, T, Kind::Value]);
+pub static ANY_VALUE: Message = Message(&[O, T, O, O, O, Kind::Message(&ARRAY_VALUE), Kind::Message(&KEY_VALUE_LIST)]);
+static ARRAY_VALUE: Message = Message(&[O, Kind::Value]);
 static KEY_VALUE_LIST: Message = Message(&[O, KV]);
 
 static ENTITY_REF: Message = Message(&[O, T, T, T, T]);
@@ -110,7 +152,7 @@ static STATUS: Message = Message(&[O, O, T]);
 static LOGS: Message = Message(&[O, Kind::Message(&RESOURCE_LOGS)]);
 static RESOURCE_LOGS: Message = Message(&[O, Kind::Message(&RESOURCE), Kind::Message(&SCOPE_LOGS), T]);
 static SCOPE_LOGS: Message = Message(&[O, Kind::Message(&SCOPE), Kind::Message(&LOG_RECORD), T]);
-static LOG_RECORD: Message = Message(&[O, O, O, T, O, Kind::Message(&ANY_VALUE), KV, O, O, O, O, O, T]);
+static LOG_RECORD: Message = Message(&[O, O, O, T, O, Kind::Value, KV, O, O, O, O, O, T]);
 
 static METRICS: Message = Message(&[O, Kind::Message(&RESOURCE_METRICS)]);
 static RESOURCE_METRICS: Message = Message(&[O, Kind::Message(&RESOURCE), Kind::Message(&SCOPE_METRICS), T]);
@@ -141,5 +183,39 @@ static EXPONENTIAL_POINT: Message =
     Message(&[O, KV, O, O, O, O, O, O, Kind::Message(&BUCKETS), Kind::Message(&BUCKETS), O, Kind::Message(&EXEMPLAR)]);
 static BUCKETS: Message = Message(&[O, O, Kind::Varints]);
 static SUMMARY: Message = Message(&[O, Kind::Message(&SUMMARY_POINT)]);
-static SUMMARY_POINT: Message = Message(&[O, O, O, O, O, O, Kind::Message(&QUANTILE), KV]);
-static QUANTILE: Message = Message(&[]);
+static SUMMARY_POINT: Message = Message(&[O, O, O, O, O, O, Kind::Message(&NUMBERS_ONLY), KV]);
+/// A message without texts and messages: a quantile, a line, a link.
+static NUMBERS_ONLY: Message = Message(&[]);
+
+static PROFILES: Message = Message(&[O, Kind::Message(&RESOURCE_PROFILES), Kind::Message(&DICTIONARY)]);
+static RESOURCE_PROFILES: Message = Message(&[O, Kind::Message(&RESOURCE), Kind::Message(&SCOPE_PROFILES), T]);
+static SCOPE_PROFILES: Message = Message(&[O, Kind::Message(&SCOPE), Kind::Message(&PROFILE), T]);
+static PROFILE: Message = Message(&[
+    O,
+    Kind::Message(&NUMBERS_ONLY),
+    Kind::Message(&SAMPLE),
+    O,
+    O,
+    Kind::Message(&NUMBERS_ONLY),
+    O,
+    O,
+    O,
+    T,
+    O,
+    Kind::Varints,
+]);
+static SAMPLE: Message = Message(&[O, O, Kind::Varints, O, Kind::Varints, Kind::Fixed64s]);
+static DICTIONARY: Message = Message(&[
+    O,
+    Kind::Message(&MAPPING),
+    Kind::Message(&LOCATION),
+    Kind::Message(&NUMBERS_ONLY),
+    Kind::Message(&NUMBERS_ONLY),
+    T,
+    Kind::Message(&UNIT_VALUE),
+    Kind::Message(&STACK),
+]);
+static MAPPING: Message = Message(&[O, O, O, O, O, Kind::Varints]);
+static LOCATION: Message = Message(&[O, O, O, Kind::Message(&NUMBERS_ONLY), Kind::Varints]);
+static UNIT_VALUE: Message = Message(&[O, O, Kind::Value]);
+static STACK: Message = Message(&[O, Kind::Varints]);

@@ -1,5 +1,7 @@
 //! The columns of resources and scopes: encoded once for each, and copied to the rows of their items.
 
+use std::borrow::Cow;
+
 use super::columns::{Attributes, Fixed, LowCardinality, Text};
 use super::values::{Attribute, Value, messages, write_quoted};
 use super::wire::{Content, Fields};
@@ -55,6 +57,22 @@ impl ResourceColumns {
         self.dropped.repeat(rows);
         self.entity_refs.repeat(rows);
     }
+
+    /// Have a row for each of those that are named, in their order, which must be all.
+    pub fn spread(&mut self, rows: &[u32]) {
+        self.service.spread(rows);
+        self.attributes.spread(rows);
+        self.schema_url.spread(rows);
+        self.dropped.spread(rows);
+        self.entity_refs.spread(rows);
+    }
+}
+
+/// The name of a resource's service; empty where it has none.
+pub fn service(resource: &[u8]) -> Cow<'_, [u8]> {
+    let mut attributes = messages(resource, 1).map(Attribute::read);
+    let named = attributes.find(|attribute| attribute.key == b"service.name");
+    named.map(|attribute| attribute.value).unwrap_or_default().into_text()
 }
 
 /// What is stored of a scope.
@@ -94,6 +112,15 @@ impl ScopeColumns {
         self.attributes.repeat(rows);
         self.schema_url.repeat(rows);
         self.dropped.repeat(rows);
+    }
+
+    /// Have a row for each of those that are named, in their order, which must be all.
+    pub fn spread(&mut self, rows: &[u32]) {
+        self.name.spread(rows);
+        self.version.spread(rows);
+        self.attributes.spread(rows);
+        self.schema_url.spread(rows);
+        self.dropped.spread(rows);
     }
 }
 

@@ -1,14 +1,17 @@
 //! Spans as rows of `otel_traces`.
 
 use super::blocks::{ARRIVAL, Block, END, LC, LCS, MAP, MAPS, SENT, SOURCE, TIME, TIMES, Tables, array, column};
+use super::buffers::Bytes;
 use super::columns::{Attributes, Ends, Fixed, LowCardinality, Text};
+use super::order::Order;
 use super::owners::{ResourceColumns, ScopeColumns};
-use super::scan::Index;
 use super::values::write_integer;
+use super::view::View;
 use super::wire::{Content, Fields};
 
 const KINDS: [&[u8]; 6] = [b"Unspecified", b"Internal", b"Server", b"Client", b"Producer", b"Consumer"];
 const STATUSES: [&[u8]; 3] = [b"Unset", b"Ok", b"Error"];
+const SECOND_NANO: u64 = 1_000_000_000;
 
 /// The columns of `otel_traces`.
 #[derive(Default)]
@@ -58,19 +61,14 @@ struct Links {
 }
 
 impl Traces {
-    /// The rows of all spans in a payload.
-    pub fn encode(index: &Index, payload: &[u8], arrived: u64) -> Self {
-        let mut traces = Self { rows: index.items.len(), ..Self::default() };
-        for owner in index.owners.iter().filter(|owner| !owner.items.is_empty()) {
-            traces.resource.push(owner.resource.bytes(payload), &payload[owner.schema_url.clone()]);
-            traces.resource.repeat(owner.items.len() - 1);
-        }
-        for scope in index.scopes.iter().filter(|scope| !scope.items.is_empty()) {
-            traces.scope.push(scope.scope.bytes(payload), &payload[scope.schema_url.clone()]);
-            traces.scope.repeat(scope.items.len() - 1);
-        }
-        for item in &index.items {
-            traces.push(&payload[item.clone()], arrived);
+    /// The rows of all spans in a view, in the order of the table.
+    pub fn encode(view: &View, arrived: u64) -> Self {
+        let mut traces = Self { rows: view.items.len(), ..Self::default() };
+        let bytes = view.open();
+        let order = Order::new(view, &bytes, |services| keys(view, &bytes, arrived, services));
+        order.fill(view, &bytes, &mut traces.resource, &mut traces.scope);
+        for span in order.messages(view, &bytes) {
+            traces.push(span, arrived);
         }
         traces
     }
@@ -118,11 +116,7 @@ impl Traces {
                 _ => {}
             }
         }
-        let (timestamp, source) = match (start, end) {
-            (0, 0) => (arrived, ARRIVAL),
-            (0, end) => (end, END),
-            (start, _) => (start, SENT),
-        };
+        let (timestamp, source) = stored_time(start, end, arrived);
         self.timestamp.push(timestamp);
         self.timestamp_source.push(source);
         self.duration.push(if start > 0 { end.saturating_sub(start) } else { 0 });
@@ -185,6 +179,36 @@ impl Links {
         self.flags.push(flags);
         self.attributes.end_row();
         self.dropped.push(dropped);
+    }
+}
+
+/// The key of the table: service, name and second.
+fn keys(view: &View, bytes: &Bytes, arrived: u64, services: &[u32]) -> Vec<(u32, u32, u32)> {
+    let mut names = LowCardinality::default();
+    let mut seconds = Vec::with_capacity(view.items.len());
+    for item in &view.items {
+        let (mut name, mut start, mut end) = (&b""[..], 0, 0);
+        for field in Fields::new(bytes.at(*item)) {
+            match (field.number, field.content) {
+                (5, Content::Length(text)) => name = text,
+                (7, Content::Fixed64(time)) => start = time,
+                (8, Content::Fixed64(time)) => end = time,
+                _ => {}
+            }
+        }
+        names.push(name);
+        seconds.push((stored_time(start, end, arrived).0 / SECOND_NANO) as u32);
+    }
+    let keys = services.iter().zip(names.ranks()).zip(seconds);
+    keys.map(|((&service, name), second)| (service, name, second)).collect()
+}
+
+/// The time that is stored for a span, and where it comes from.
+fn stored_time(start: u64, end: u64, arrived: u64) -> (u64, u8) {
+    match (start, end) {
+        (0, 0) => (arrived, ARRIVAL),
+        (0, end) => (end, END),
+        (start, _) => (start, SENT),
     }
 }
 

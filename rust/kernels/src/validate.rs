@@ -1,6 +1,6 @@
 //! Check a payload once at the door, repair its strings, count its items.
 
-use super::otlp::{KEY_VALUE, Kind, Message, Signal};
+use super::otlp::{ANY_VALUE, KEY_VALUE, Kind, Message, Signal};
 use super::wire::{self, Content, Field, Fields, MAX_DEPTH, Malformed};
 
 /// A repaired payload, if anything had to be repaired, with the number of items and of repaired strings.
@@ -27,6 +27,11 @@ pub fn check(payload: &[u8], request: &Message) -> Result<usize, Malformed> {
     Ok(invalid)
 }
 
+/// Whether an `AnyValue` has no more messages in one another below it than this.
+pub fn is_value_within(value: &[u8], depth: u32) -> bool {
+    check_message(value, 0, &ANY_VALUE, depth, &mut 0).is_ok()
+}
+
 /// Check the message that begins at `start` and ends with `data`.
 fn check_message(
     data: &[u8],
@@ -41,10 +46,19 @@ fn check_message(
         match message.kind(field.number) {
             Kind::Other => {}
             Kind::Text => *invalid += usize::from(!is_utf8(content)),
-            Kind::Message(_) | Kind::Attribute if depth == 0 => {
+            Kind::Message(_) | Kind::Attribute | Kind::Value if depth == 0 => {
                 return Err(Malformed::new("more than 100 messages in one another", field.start));
             }
-            Kind::Attribute => check_attribute(&data[..field.end], &field, content, depth - 1, invalid)?,
+            Kind::Attribute => {
+                if !is_plain_attribute(content, depth - 1) {
+                    check_message(&data[..field.end], field.body, &KEY_VALUE, depth - 1, invalid)?;
+                }
+                // They come in a row, and nearly always in the same form.
+                fields.pass(field.number, |content| is_plain_attribute(content, depth - 1));
+            }
+            // Tags and sizes are ASCII, too.
+            Kind::Value if content.is_ascii() && is_plain(content) => {}
+            Kind::Value => check_message(&data[..field.end], field.body, &ANY_VALUE, depth - 1, invalid)?,
             Kind::Message(inner) => check_message(&data[..field.end], field.body, inner, depth - 1, invalid)?,
             Kind::Varints => {
                 let mut at = 0;
@@ -59,19 +73,11 @@ fn check_message(
     Ok(())
 }
 
+/// Whether an attribute is one in which nothing can be wrong.
 #[inline(always)]
-fn check_attribute(
-    data: &[u8],
-    field: &Field,
-    content: &[u8],
-    depth: u32,
-    invalid: &mut usize,
-) -> Result<(), Malformed> {
-    match wire::plain_attribute(content) {
-        // Tags and sizes are ASCII, too.
-        Some((_, value)) if depth > 0 && content.is_ascii() && is_plain(value) => Ok(()),
-        _ => check_message(data, field.body, &KEY_VALUE, depth, invalid),
-    }
+fn is_plain_attribute(content: &[u8], depth: u32) -> bool {
+    // Tags and sizes are ASCII, too.
+    wire::plain_attribute(content).is_some_and(|(_, value)| depth > 0 && content.is_ascii() && is_plain(value))
 }
 
 /// Whether a value is a text, a bool or an integer alone.
@@ -96,7 +102,7 @@ fn is_utf8(text: &[u8]) -> bool {
 }
 
 /// The message in `data[start..end]` with its strings repaired; None where there is nothing to repair.
-fn repair(
+pub(crate) fn repair(
     data: &[u8],
     start: usize,
     end: usize,
@@ -107,14 +113,12 @@ fn repair(
     let mut out: Option<Vec<u8>> = None;
     let mut fields = Fields::within(data, start, end, depth);
     while let Some(field) = fields.read()? {
-        let mended = match (message.kind(field.number), field.content) {
-            (Kind::Message(inner), Content::Length(_)) => {
+        let kind = message.kind(field.number);
+        let mended = match (kind.message(), field.content) {
+            (Some(inner), Content::Length(_)) => {
                 repair(data, field.body, field.end, inner, depth.saturating_sub(1), repairs)?
             }
-            (Kind::Attribute, Content::Length(_)) => {
-                repair(data, field.body, field.end, &KEY_VALUE, depth.saturating_sub(1), repairs)?
-            }
-            (Kind::Text, Content::Length(text)) if !is_utf8(text) => {
+            (None, Content::Length(text)) if matches!(kind, Kind::Text) && !is_utf8(text) => {
                 *repairs += 1;
                 Some(String::from_utf8_lossy(text).into_owned().into_bytes())
             }
@@ -137,7 +141,8 @@ pub fn count_items(signal: Signal, payload: &[u8]) -> Result<usize, Malformed> {
     count(payload, 0, payload.len(), signal.levels())
 }
 
-fn count(data: &[u8], start: usize, end: usize, levels: &[&[u32]]) -> Result<usize, Malformed> {
+/// The number of items in `data[start..end]`, which lie so many levels below.
+pub fn count(data: &[u8], start: usize, end: usize, levels: &[&[u32]]) -> Result<usize, Malformed> {
     let Some((numbers, below)) = levels.split_first() else { return Ok(1) };
     let mut items = 0;
     let mut chosen = 0;

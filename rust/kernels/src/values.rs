@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::io::Write;
 use std::mem;
 
+use super::json::plain_run;
 use super::wire::{Content, Fields};
 
 /// An `AnyValue`.
@@ -204,9 +205,17 @@ fn write_signs<'a>(values: impl Iterator<Item = Value<'a>>, out: &mut Vec<u8>) {
 
 /// Append an integer in decimal digits.
 pub fn write_integer(number: i64, out: &mut Vec<u8>) {
+    if number < 0 {
+        out.push(b'-');
+    }
+    write_unsigned(number.unsigned_abs(), out);
+}
+
+/// Append an integer in decimal digits.
+pub fn write_unsigned(number: u64, out: &mut Vec<u8>) {
     let mut digits = [0; 20];
     let mut at = digits.len();
-    let mut rest = number.unsigned_abs();
+    let mut rest = number;
     loop {
         at -= 1;
         digits[at] = b'0' + (rest % 10) as u8;
@@ -214,9 +223,6 @@ pub fn write_integer(number: i64, out: &mut Vec<u8>) {
         if rest == 0 {
             break;
         }
-    }
-    if number < 0 {
-        out.push(b'-');
     }
     out.extend_from_slice(&digits[at..]);
 }
@@ -235,21 +241,8 @@ pub fn write_number(number: f64, out: &mut Vec<u8>) {
     if number == 0.0 {
         return out.push(b'0');
     }
-    // The fewest digits that are this number alone, of two equally near ones the even one; Rust's own are not.
-    let mut buffer = ryu::Buffer::new();
-    let shortest = buffer.format_finite(number.abs());
-    let (mantissa, exponent) = shortest.split_once('e').unwrap_or((shortest, "0"));
-    let whole = mantissa.find('.').unwrap_or(mantissa.len()) as i32;
-    let mut digits = [0; 32];
-    let mut count = 0;
-    for digit in mantissa.bytes().filter(u8::is_ascii_digit).take(digits.len()) {
-        digits[count] = digit;
-        count += 1;
-    }
-    let leading = digits[..count].iter().take_while(|digit| **digit == b'0').count();
-    let point = whole - leading as i32 + exponent.parse::<i32>().unwrap_or(0);
-    let last = digits[..count].iter().rposition(|digit| *digit != b'0').unwrap_or(leading);
-    let digits = &digits[leading..=last];
+    let (digits, point) = shortest_digits(number);
+    let digits = digits.as_slice();
     let count = digits.len() as i32;
     if count <= point && point <= 21 {
         out.extend_from_slice(digits);
@@ -273,10 +266,63 @@ pub fn write_number(number: f64, out: &mut Vec<u8>) {
     }
 }
 
+/// The fewest digits of a finite number that is not 0, and how many of them stand before the point.
+fn shortest_digits(number: f64) -> (Vec<u8>, i32) {
+    // The fewest digits that are this number alone, of two equally near ones the even one; Rust's own are not.
+    let mut buffer = ryu::Buffer::new();
+    let shortest = buffer.format_finite(number.abs());
+    let (mantissa, exponent) = shortest.split_once('e').unwrap_or((shortest, "0"));
+    let whole = mantissa.find('.').unwrap_or(mantissa.len()) as i32;
+    let mut digits = [0; 32];
+    let mut count = 0;
+    for digit in mantissa.bytes().filter(u8::is_ascii_digit).take(digits.len()) {
+        digits[count] = digit;
+        count += 1;
+    }
+    let leading = digits[..count].iter().take_while(|digit| **digit == b'0').count();
+    let point = whole - leading as i32 + exponent.parse::<i32>().unwrap_or(0);
+    let last = digits[..count].iter().rposition(|digit| *digit != b'0').unwrap_or(leading);
+    (digits[leading..=last].to_vec(), point)
+}
+
+/// Append a double in decimal digits without an exponent, as Go's `FormatFloat` with `f` and -1 does.
+pub fn write_plain(number: f64, out: &mut Vec<u8>) {
+    if number.is_nan() {
+        return out.extend_from_slice(b"NaN");
+    }
+    if number.is_infinite() {
+        return out.extend_from_slice(if number > 0.0 { b"+Inf" } else { b"-Inf" });
+    }
+    if number.is_sign_negative() {
+        out.push(b'-');
+    }
+    if number == 0.0 {
+        return out.push(b'0');
+    }
+    let (digits, point) = shortest_digits(number);
+    if point <= 0 {
+        out.extend_from_slice(b"0.");
+        out.resize(out.len() + point.unsigned_abs() as usize, b'0');
+        return out.extend_from_slice(&digits);
+    }
+    let whole = digits.len().min(point as usize);
+    out.extend_from_slice(&digits[..whole]);
+    out.resize(out.len() + point as usize - whole, b'0');
+    if whole < digits.len() {
+        out.push(b'.');
+        out.extend_from_slice(&digits[whole..]);
+    }
+}
+
 /// Append text as a JSON string.
 pub fn write_quoted(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
-    for &byte in text {
+    let mut rest = text;
+    loop {
+        let (size, _) = plain_run(rest);
+        out.extend_from_slice(&rest[..size]);
+        let Some((&byte, behind)) = rest[size..].split_first() else { break };
+        rest = behind;
         match byte {
             b'"' => out.extend_from_slice(b"\\\""),
             b'\\' => out.extend_from_slice(b"\\\\"),
@@ -285,11 +331,10 @@ pub fn write_quoted(text: &[u8], out: &mut Vec<u8>) {
             b'\t' => out.extend_from_slice(b"\\t"),
             0x08 => out.extend_from_slice(b"\\b"),
             0x0c => out.extend_from_slice(b"\\f"),
-            0..0x20 => {
+            _ => {
                 out.extend_from_slice(b"\\u00");
                 write_hex(&[byte], out);
             }
-            _ => out.push(byte),
         }
     }
     out.push(b'"');
@@ -316,7 +361,8 @@ fn hex_digits(byte: u8) -> [u8; 2] {
     [digit(byte >> 4), digit(byte & 15)]
 }
 
-fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
+/// Append bytes in base64, with padding.
+pub fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for chunk in bytes.chunks(3) {
         let mut bits = 0;

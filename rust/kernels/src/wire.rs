@@ -108,6 +108,22 @@ impl<'a> Fields<'a> {
         self.position = field.end;
         Ok(Some(field))
     }
+
+    /// Pass over short fields with this number in a row, as long as their contents are `plain`.
+    #[inline(always)]
+    pub fn pass(&mut self, number: u32, plain: impl Fn(&[u8]) -> bool) {
+        while let Some(&[tag, size]) = self.data.get(self.position..).and_then(<[u8]>::first_chunk)
+            && u32::from(tag) == number << 3 | LENGTH
+            && size < 0x80
+        {
+            let body = self.position + 2;
+            let end = body + usize::from(size);
+            match self.data.get(body..end) {
+                Some(content) if plain(content) => self.position = end,
+                _ => return,
+            }
+        }
+    }
 }
 
 impl<'a> Iterator for Fields<'a> {
@@ -244,6 +260,53 @@ pub fn push_varint(out: &mut Vec<u8>, mut value: u64) {
         value >>= 7;
     }
     out.push(value as u8);
+}
+
+/// The tag and the length that a field begins with.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Head {
+    // A tag has at most 5 bytes, a length 10.
+    bytes: [u8; 15],
+    size: u8,
+}
+
+impl Head {
+    /// Of a field with so many bytes of content.
+    #[inline(always)]
+    pub fn new(number: u32, content: usize) -> Self {
+        let mut head = Self::default();
+        head.push_varint(u64::from(number << 3 | LENGTH));
+        head.push_varint(content as u64);
+        head
+    }
+
+    #[inline(always)]
+    fn push_varint(&mut self, mut value: u64) {
+        while value > 0x7f {
+            self.bytes[usize::from(self.size)] = value as u8 | 0x80;
+            self.size += 1;
+            value >>= 7;
+        }
+        self.bytes[usize::from(self.size)] = value as u8;
+        self.size += 1;
+    }
+
+    /// Its bytes.
+    #[inline(always)]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.size)]
+    }
+}
+
+/// The size of a field with its tag and length.
+#[inline(always)]
+pub fn field_size(number: u32, content: usize) -> usize {
+    varint_size(u64::from(number << 3)) + varint_size(content as u64) + content
+}
+
+#[inline(always)]
+fn varint_size(value: u64) -> usize {
+    (value | 1).ilog2() as usize / 7 + 1
 }
 
 /// Append a field with its tag and length.

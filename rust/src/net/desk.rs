@@ -27,6 +27,23 @@ use super::reply::{Piece, Reply};
 pub type Metadata = Vec<(String, String)>;
 /// Index of a route: which signal over which listener.
 pub type Route = usize;
+
+/// What requests of one batch have in common.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Kind {
+    pub route: Route,
+    /// How the request came, and its answer is written.
+    pub media: Media,
+    pub metadata: Option<Arc<Metadata>>,
+}
+
+/// How a request over HTTP is encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Media {
+    Protobuf,
+    Json,
+}
+
 /// Names what Python has taken and not answered.
 pub type Token = u64;
 
@@ -40,19 +57,20 @@ const CALL_AHEAD: usize = 8;
 /// A checked request that waits to be joined with others.
 #[derive(Debug)]
 pub struct Request {
-    pub route: Route,
-    pub metadata: Option<Arc<Metadata>>,
+    pub kind: Kind,
+    /// Protobuf, whatever it was.
     pub payload: Bytes,
     pub items: usize,
     pub repaired: usize,
+    /// Whether it may be joined at all.
+    pub is_joinable: bool,
 }
 
-/// Several requests as one: of one route, with the same metadata.
+/// Several requests of one kind as one.
 #[derive(Debug)]
 pub struct Joined {
     pub token: Token,
-    pub route: Route,
-    pub metadata: Option<Arc<Metadata>>,
+    pub kind: Kind,
     /// The payloads in the order in which they came; empty where there are no items.
     pub payloads: Vec<Bytes>,
     pub items: Vec<usize>,
@@ -73,7 +91,6 @@ pub struct Event {
     pub path: String,
     pub content_type: String,
     pub payload: Bytes,
-    pub metadata: Option<Arc<Metadata>>,
     /// Room for more messages of the call, once this one is taken.
     pub ahead: Option<Arc<Semaphore>>,
 }
@@ -296,7 +313,7 @@ impl Desk {
         let waiting = mem::take(&mut state.waiting);
         state.waiting_bytes = 0;
         let mut joined: Vec<Joined> = Vec::new();
-        let mut open: HashMap<(Route, Option<Arc<Metadata>>), usize> = HashMap::new();
+        let mut open: HashMap<Kind, usize> = HashMap::new();
         for (request, ticket, share) in waiting {
             let mut slot = slot(&ticket);
             if slot.is_gone {
@@ -305,13 +322,13 @@ impl Desk {
             let fits = |batch: &Joined| {
                 batch.total_items + request.items <= max_items && batch.total_bytes + request.payload.len() <= max_bytes
             };
-            let key = (request.route, request.metadata);
-            let found = open.get(&key).copied().filter(|&place| joined.get(place).is_some_and(fits));
+            let found = open.get(&request.kind).copied().filter(|_| request.is_joinable);
+            let found = found.filter(|&place| joined.get(place).is_some_and(fits));
             let place = found.unwrap_or_else(|| {
                 let token = state.token();
                 state.taken.insert(token, Taken { parts: Vec::new(), open: 0, live: 0 });
-                joined.push(Joined::new(token, key.0, key.1.clone()));
-                open.insert(key, joined.len() - 1);
+                joined.push(Joined::new(token, request.kind.clone()));
+                open.insert(request.kind, joined.len() - 1);
                 joined.len() - 1
             });
             let Some(batch) = joined.get_mut(place) else { continue };
@@ -371,9 +388,9 @@ impl Desk {
 }
 
 impl Joined {
-    fn new(token: Token, route: Route, metadata: Option<Arc<Metadata>>) -> Self {
+    fn new(token: Token, kind: Kind) -> Self {
         let (payloads, items) = (Vec::new(), Vec::new());
-        Self { token, route, metadata, payloads, items, total_items: 0, total_bytes: 0, repaired: 0 }
+        Self { token, kind, payloads, items, total_items: 0, total_bytes: 0, repaired: 0 }
     }
 
     fn add(&mut self, payload: Bytes, items: usize, repaired: usize) {
@@ -478,7 +495,8 @@ mod tests {
 
     fn request(route: Route, items: usize, metadata: Option<Metadata>) -> Request {
         let payload = Bytes::from(vec![route as u8; items]);
-        Request { route, metadata: metadata.map(Arc::new), payload, items, repaired: 1 }
+        let kind = Kind { route, media: Media::Protobuf, metadata: metadata.map(Arc::new) };
+        Request { kind, payload, items, repaired: 1, is_joinable: true }
     }
 
     fn done() -> Reply {
@@ -490,11 +508,11 @@ mod tests {
     }
 
     fn sizes(joined: &[Joined]) -> Vec<(Route, Vec<usize>)> {
-        joined.iter().map(|batch| (batch.route, batch.items.clone())).collect()
+        joined.iter().map(|batch| (batch.kind.route, batch.items.clone())).collect()
     }
 
     #[test]
-    fn what_waits_is_joined_by_route_and_metadata_up_to_the_sizes() {
+    fn what_waits_is_joinable_by_route_and_metadata_up_to_the_sizes() {
         let desk = desk();
         let team = |name: &str| Some(vec![("team".to_owned(), name.to_owned())]);
         let _held = [
@@ -511,6 +529,28 @@ mod tests {
         assert_eq!(sizes(&joined), [(0, vec![3, 4]), (1, vec![2]), (0, vec![4]), (1, vec![1, 2]), (1, vec![1])]);
         assert!(joined.iter().all(|batch| batch.repaired == batch.items.len()));
         assert!(desk.take(7, 1000).0.is_empty());
+    }
+
+    #[test]
+    fn what_is_answered_in_another_encoding_or_is_not_to_be_joined_stays_by_itself() {
+        let desk = desk();
+        let json = |mut request: Request| {
+            request.kind.media = Media::Json;
+            request
+        };
+        let alone = |request: Request| Request { is_joinable: false, ..request };
+        let _held = [
+            request(0, 1, None),
+            json(request(0, 2, None)),
+            request(0, 3, None),
+            json(request(0, 4, None)),
+            alone(request(1, 5, None)),
+            alone(request(1, 6, None)),
+        ]
+        .map(|request| desk.submit(request, Share::of_nothing()));
+        let (joined, _) = desk.take(100, 1000);
+        assert_eq!(sizes(&joined), [(0, vec![1, 3]), (0, vec![2, 4]), (1, vec![5]), (1, vec![6])]);
+        assert_eq!(joined[1].kind.media, Media::Json);
     }
 
     #[test]

@@ -12,17 +12,20 @@ use hyper::{Method, Request, Response};
 
 use super::budget::{Budget, Share};
 use super::deframe::Deframer;
-use super::desk::{self, Desk, Event, Metadata, Route};
+use super::desk::{self, Desk, Event, Kind, Media, Metadata, Route};
 use super::fault::Fault;
 use super::inflate::{Encoding, inflate};
 use super::pace::{Call, Pace};
 use super::reply::{Body, Reply, streaming};
 use super::settings::{Protocol, Settings};
+use airis_kernels::json::from_json;
 use airis_kernels::otlp::Signal;
-use airis_kernels::validate::{Validated, validate};
+use airis_kernels::validate::{Validated, count_items, validate};
 
 /// A body larger than this is worked on by another thread, so that this one stays responsive.
 const HEAVY: usize = 1024 * 1024;
+/// The same, in JSON.
+const HEAVY_JSON: usize = 256 * 1024;
 /// The same, compressed.
 const HEAVY_COMPRESSED: usize = 128 * 1024;
 /// Room made for a body before it comes, at most.
@@ -74,12 +77,6 @@ pub async fn serve(shared: Arc<Shared>, pace: Arc<Pace>, request: Request<Incomi
         },
     };
     Ok(reply.response(call))
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Media {
-    Protobuf,
-    Json,
 }
 
 fn route(shared: &Shared, request: &Request<Incoming>) -> Option<(Route, Signal)> {
@@ -211,14 +208,9 @@ async fn post(
         Some(encoding) => inflated(shared, encoding, came, &mut share).await,
         None => Ok(came),
     };
-    match (plain, media) {
-        (Ok(payload), Media::Protobuf) => hand_over(shared, route, signal, &head, payload, share).await,
-        (Ok(payload), Media::Json) => {
-            let metadata = metadata(shared, head.headers());
-            let event = Event { payload, metadata, ..event(shared, "json", String::new(), &head) };
-            Ok(shared.desk.ask(event, share).await)
-        }
-        (Err(fault), _) => odd(shared, fault, &head, None, Some(share)).await,
+    match plain {
+        Ok(body) => hand_over(shared, (route, signal), media, &head, body, share).await,
+        Err(fault) => odd(shared, fault, &head, None, Some(share)).await,
     }
 }
 
@@ -311,33 +303,46 @@ async fn heavy<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.unwrap_or(Err(Fault::Full))
 }
 
-/// Check a payload, let it wait for Python, and for its outcome.
+/// Check a body, let it wait for Python, and for its outcome.
 async fn hand_over(
     shared: &Shared,
-    route: Route,
-    signal: Signal,
+    (route, signal): (Route, Signal),
+    media: Media,
     head: &Request<()>,
-    payload: Bytes,
+    body: Bytes,
     mut share: Share,
 ) -> Result<Reply, Gone> {
-    let checked = heavy(payload.len() > HEAVY, {
-        let payload = payload.clone();
-        move || validate(signal, &payload).map_err(|fault| Fault::Malformed(fault.to_string()))
+    let most = if media == Media::Json { HEAVY_JSON } else { HEAVY };
+    let checked = heavy(body.len() > most, {
+        let body = body.clone();
+        move || check(signal, media, &body).map_err(Fault::Malformed)
     });
     let Validated { repaired, items, repairs } = match checked.await {
         Ok(validated) => validated,
         Err(fault) => return odd(shared, fault, head, None, Some(share)).await,
     };
     let payload = match repaired {
-        Some(repaired) => {
-            share.add(repaired.len().saturating_sub(payload.len()));
-            repaired.into()
+        Some(payload) => {
+            // It takes the place of the body in the budget.
+            share.add(payload.len());
+            share.shrink(body.len());
+            payload.into()
         }
-        None => payload,
+        None => body,
     };
-    let metadata = metadata(shared, head.headers());
-    let request = desk::Request { route, metadata, payload, items, repaired: repairs };
+    let kind = Kind { route, media, metadata: metadata(shared, head.headers()) };
+    let request = desk::Request { kind, payload, items, repaired: repairs, is_joinable: signal.is_joinable() };
     Ok(shared.desk.submit(request, share).await)
+}
+
+/// Check a body; of one in JSON the payload is what it is made into.
+fn check(signal: Signal, media: Media, body: &[u8]) -> Result<Validated, String> {
+    if media == Media::Protobuf {
+        return validate(signal, body).map_err(|fault| fault.to_string());
+    }
+    let payload = from_json(signal, body)?;
+    let items = count_items(signal, &payload).map_err(|fault| fault.to_string())?;
+    Ok(Validated { repaired: Some(payload), items, repairs: 0 })
 }
 
 /// OTLP over gRPC: a call of one message.
@@ -366,7 +371,7 @@ async fn export(shared: &Shared, (route, signal): (Route, Signal), request: Requ
         Ok(message.content)
     };
     match plain {
-        Ok(payload) => hand_over(shared, route, signal, &head, payload, share).await,
+        Ok(payload) => hand_over(shared, (route, signal), Media::Protobuf, &head, payload, share).await,
         Err(fault) => odd(shared, fault, &head, None, Some(share)).await,
     }
 }

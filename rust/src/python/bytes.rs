@@ -1,19 +1,22 @@
 //! Bytes that cross the boundary, and work on them without the interpreter's lock.
 
+use std::fmt::Display;
 use std::ptr;
+use std::sync::Arc;
 use std::sync::atomic::AtomicPtr;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyType};
 
+use airis_kernels::buffers::Buffer;
 use airis_kernels::otlp::Signal;
-use airis_kernels::wire::Malformed;
 
 /// The exception for a payload that cannot be read.
-pub fn malformed(py: Python<'_>, fault: &Malformed) -> PyErr {
+pub fn malformed(py: Python<'_>, fault: &impl Display) -> PyErr {
     static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     match CLASS.import(py, "airis.data.malformed", "MalformedPayload") {
         Ok(class) => PyErr::from_type(class.clone(), fault.to_string()),
@@ -23,13 +26,23 @@ pub fn malformed(py: Python<'_>, fault: &Malformed) -> PyErr {
 
 /// A signal by its name; ValueError for one that the kernels do not know.
 pub fn signal_of(name: &str) -> PyResult<Signal> {
-    Signal::from_name(name).ok_or_else(|| PyValueError::new_err(format!("{name} is not supported")))
+    Signal::from_name(name).ok_or_else(|| not_supported(name))
+}
+
+/// A signal that a kernel does not know.
+pub fn not_supported(name: &str) -> PyErr {
+    PyValueError::new_err(format!("{name} is not supported"))
+}
+
+/// A payload as a buffer, without copying it.
+pub fn buffer(payload: &Bound<'_, PyBytes>) -> Buffer {
+    Arc::new(PyBackedBytes::from(payload.clone()))
 }
 
 /// Do work on a payload without the interpreter's lock.
-pub fn work<T: Send>(
+pub fn work<T: Send, F: Display + Send>(
     payload: &Bound<'_, PyBytes>,
-    work: impl FnOnce(&[u8]) -> Result<T, Malformed> + Send,
+    work: impl FnOnce(&[u8]) -> Result<T, F> + Send,
 ) -> PyResult<T> {
     let bytes = payload.as_bytes();
     payload.py().detach(|| work(bytes)).map_err(|fault| malformed(payload.py(), &fault))

@@ -17,7 +17,7 @@ use rustls::ServerConfig;
 
 use super::bytes::{joined, signal_of};
 use crate::net::budget::Budget;
-use crate::net::desk::{self, Event, Metadata};
+use crate::net::desk::{self, Event, Media, Metadata};
 use crate::net::inflate::Encoding;
 use crate::net::pace::Limits;
 use crate::net::reply;
@@ -162,7 +162,7 @@ impl Intake {
         let mut taken = Vec::with_capacity(batches.len());
         let mut asked = Vec::with_capacity(events.len());
         for mut batch in batches {
-            let Some((listener, signal)) = route(batch.route) else { continue };
+            let Some((listener, signal)) = route(batch.kind.route) else { continue };
             let payloads = mem::take(&mut batch.payloads);
             let payload = joined(py, &payloads);
             let sizes = payloads.iter().map(Bytes::len).collect();
@@ -175,7 +175,7 @@ impl Intake {
                 Ok(payload) => taken.push(Joined { batch, listener, signal, payload: payload.unbind(), sizes }),
                 // There is no memory for it; whoever waits is not to wait for ever.
                 Err(_) => {
-                    let (token, route) = (batch.token, Some(batch.route));
+                    let (token, route) = (batch.token, Some(batch.kind.route));
                     let event = Event { token, kind: "full", listener, route, ..Event::default() };
                     asked.push(Asked { event, signal: Some(signal) });
                 }
@@ -229,10 +229,6 @@ pub struct Joined {
     payload: Py<PyBytes>,
 }
 
-fn pairs(metadata: Option<&Arc<Metadata>>) -> Option<Metadata> {
-    metadata.map(|metadata| metadata.as_ref().clone())
-}
-
 #[pymethods]
 impl Joined {
     #[getter]
@@ -256,8 +252,16 @@ impl Joined {
     }
 
     #[getter]
+    fn encoding(&self) -> &str {
+        match self.batch.kind.media {
+            Media::Protobuf => "protobuf",
+            Media::Json => "json",
+        }
+    }
+
+    #[getter]
     fn metadata(&self) -> Option<Metadata> {
-        pairs(self.batch.metadata.as_ref())
+        self.batch.kind.metadata.as_ref().map(|metadata| metadata.as_ref().clone())
     }
 
     /// Payload and items of every request, in order.
@@ -320,11 +324,6 @@ impl Asked {
     #[getter]
     fn payload<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         joined(py, std::slice::from_ref(&self.event.payload))
-    }
-
-    #[getter]
-    fn metadata(&self) -> Option<Metadata> {
-        pairs(self.event.metadata.as_ref())
     }
 }
 

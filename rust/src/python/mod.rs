@@ -1,11 +1,19 @@
 //! The Python boundary: what `airis._core` is made of, each part in a file of its own.
 
+mod blocks;
 mod bytes;
 #[cfg(unix)]
 mod client;
+mod edits;
+mod fields;
 #[cfg(unix)]
 mod intake;
+mod pattern;
 mod payloads;
+mod predicate;
+mod remote_write;
+mod samples;
+mod sources;
 mod view;
 mod wal;
 
@@ -17,13 +25,31 @@ mod _core {
     use super::*;
 
     #[pymodule_export]
-    use super::payloads::{count_items, split, validate};
+    use super::edits::Edits;
 
     #[pymodule_export]
-    use super::view::{Blocks, SeriesIndex, View, scan};
+    use super::pattern::Pattern;
+
+    #[pymodule_export]
+    use super::payloads::{count_items, from_json, split, to_json, validate};
+
+    #[pymodule_export]
+    use super::predicate::Predicate;
+
+    #[pymodule_export]
+    use super::blocks::Blocks;
+
+    #[pymodule_export]
+    use super::view::{SeriesIndex, View, concat, scan};
 
     #[pymodule_export]
     use super::wal::{wal_frame, wal_read};
+
+    #[pymodule_export]
+    use super::remote_write::{Announced, RemoteWritten, from_remote_write};
+
+    #[pymodule_export]
+    use super::samples::{Samples, samples};
 
     #[cfg(unix)]
     #[pymodule_export]
