@@ -1,6 +1,7 @@
 """Blocks for the embedded store in files in memory: a request names the place, instead of a body through the socket.
 
-A gigabyte costs both sides some 1.6 CPU-seconds less than through the socket and the server, half of all that the way costs.
+A gigabyte costs both sides some 1.6 CPU-seconds less than through the socket and the server, half of all that the way
+costs.
 """
 
 import os
