@@ -4,10 +4,11 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from airis.component.errors import Retryable
 from airis.component.sending.config import SendingQueueConfig
+from airis.component.sending.grouping import Grouping
 from airis.component.sending.queue import FULL_RETRY_S, Taken, full
 from airis.data import NO_METADATA, Batch, Origin, Signal, join
 from airis.storage.wal.log import Full, Put
@@ -20,29 +21,6 @@ LOOK_S = 1.0
 COLLECT_S = 1.0
 SIGNALS = {Signal.TRACES: 1, Signal.METRICS: 2, Signal.LOGS: 3, Signal.PROFILES: 4}
 """Their numbers in the log."""
-
-
-@dataclass(frozen=True, slots=True)
-class Grouping:
-    """How large groups become, and how long is waited for them."""
-
-    max_items: int = 1 << 62
-    max_bytes: int = 32 * 1024 * 1024
-    min_items: int = 0
-    min_bytes: int = 0
-    flush_timeout_s: float = 0.0
-    metadata_keys: tuple[str, ...] = ()
-
-
-def grouping_of(config: SendingQueueConfig, default: Grouping) -> Grouping:
-    """What the options say; without a `batch` section what suits the exporter."""
-    batch = config.batch
-    if batch is None:
-        return default
-    limit, keys = batch.max_size or (1 << 62), tuple(key.lower() for key in batch.partition.metadata_keys)
-    if batch.sizer == "items":
-        return Grouping(limit, min_items=batch.min_size, flush_timeout_s=batch.flush_timeout, metadata_keys=keys)
-    return Grouping(max_bytes=limit, min_bytes=batch.min_size, flush_timeout_s=batch.flush_timeout, metadata_keys=keys)
 
 
 class DurableQueue:
@@ -74,6 +52,7 @@ class DurableQueue:
         self._is_closed = False
         self._changed = asyncio.Condition()
         self._collected = 0.0
+        self._next_start = 0.0
 
     def size(self) -> float:
         """What the log holds for this exporter."""
@@ -129,6 +108,8 @@ class DurableQueue:
             if taken is not None:
                 return taken
             wait = min(self._grouping.flush_timeout_s or LOOK_S, LOOK_S)
+            if (rest := self._next_start - time.monotonic()) > 0:
+                wait = min(wait, rest)
             async with self._changed:
                 if self._is_closed:
                     break
@@ -142,13 +123,14 @@ class DurableQueue:
     def _take(self) -> Taken | None:
         """In the log's thread."""
         grouping = self._grouping
-        limits = Limits(
-            grouping.max_items if self._signal is not Signal.PROFILES else 0,
-            grouping.max_bytes,
-            grouping.min_items,
-            grouping.min_bytes,
-            self._clock() - int(grouping.flush_timeout_s * 1e9),
-        )
+        now = time.monotonic()
+        max_items = grouping.max_items if self._signal is not Signal.PROFILES else 0
+        if grouping.interval_s:
+            is_due = now >= self._next_start
+            limits = Limits(max_items, grouping.max_bytes, 0 if is_due else max_items, due_unix_nano=-1)
+        else:
+            due = self._clock() - int(grouping.flush_timeout_s * 1e9)
+            limits = Limits(max_items, grouping.max_bytes, grouping.min_items, grouping.min_bytes, due)
         while (group := self.subscriber.take(limits)) is not None:
             try:
                 self.subscriber.journal.sync()
@@ -157,6 +139,7 @@ class DurableQueue:
                 self.subscriber.give_back(group)
                 raise
             if found:
+                self._next_start = now + grouping.interval_s
                 return Taken(_batch_of(group, found), group, is_alone=len(found) == 1)
             self.subscriber.settle(group)  # all of it was damaged
         return None

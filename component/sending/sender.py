@@ -6,7 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airis.component.errors import ConsumeError, Partial, Permanent, Retryable
 from airis.component.lifecycle import Host
@@ -15,13 +15,11 @@ from airis.component.retry import Retry
 from airis.component.sending.breaker import CircuitBreaker, CircuitOpen
 from airis.component.sending.bulkhead import Bulkhead
 from airis.component.sending.config import SendingConfig
+from airis.component.sending.grouping import Grouping, grouping_of
 from airis.component.sending.queue import MemoryQueue, Queue, Taken, parts_of
 from airis.component.telemetry import Telemetry, by_signal
 from airis.component.words import quoted
 from airis.data import Batch, Signal
-
-if TYPE_CHECKING:
-    from airis.component.sending.durable import Grouping
 
 Attempt = Callable[[], Awaitable[None]]
 """Returns when the destination has a batch, or raises as a consumer does. It is made as often as it takes."""
@@ -51,7 +49,7 @@ class Sending:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         rng: Callable[[], float] = random.random,
-        grouping: "Grouping | None" = None,
+        grouping: Grouping | None = None,
     ) -> None:
         """`grouping` is what suits the exporter where the options have no ``batch``; `rng` gives 0 to 1."""
         self.config = config
@@ -171,7 +169,7 @@ class Sending:
         return MemoryQueue(self.config.sending_queue, signal, self._clock)
 
     async def _durable(self, signal: Signal) -> Queue:
-        from airis.component.sending.durable import SIGNALS, DurableQueue, Grouping, grouping_of
+        from airis.component.sending.durable import SIGNALS, DurableQueue
         from airis.storage.wal.service import LogService
 
         assert self._host is not None
