@@ -101,6 +101,11 @@ class Processor(Component[C]):
 class Exporter(Component[C]):
     """Delivers data; one instance serves all pipelines that name it."""
 
+    @property
+    def counts_itself(self) -> bool:
+        """Whether it acknowledges before data is delivered, and counts what is delivered by itself."""
+        return False
+
     async def consume(self, batch: Batch) -> None:
         """Deliver the batch; returning acknowledges it."""
         raise NotImplementedError

@@ -1,7 +1,7 @@
 """A component's own metrics and log, under the names that Collector dashboards know."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Literal, cast
@@ -9,6 +9,7 @@ from typing import Literal, cast
 import structlog
 
 from airis.component.health import Health
+from airis.data import Signal
 
 Labels = tuple[tuple[str, str], ...]
 """Attributes of a measurement, sorted by name."""
@@ -222,6 +223,21 @@ class Telemetry:
         full_name = name if name.startswith(("otelcol_", "otelcol.", "airis_")) else self._prefix + name
         metric = Metric(full_name, unit, description, self.attributes, instrument, level or level_of(full_name))
         return self.metrics.register(metric)
+
+
+_UNITS = {Signal.TRACES: "{span}", Signal.METRICS: "{datapoint}", Signal.LOGS: "{record}"}
+
+
+def by_signal(telemetry: Telemetry, name: str, what: str) -> Mapping[Signal, Counter]:
+    """Counters of items, one for each signal, as the Collector names them."""
+    return {
+        signal: telemetry.counter(
+            f"{name}_{signal.item}",
+            _UNITS.get(signal, "{sample}"),
+            f"{signal.item.replace('_', ' ').capitalize()} {what}.",
+        )
+        for signal in Signal
+    }
 
 
 def level_of(name: str) -> Level:

@@ -16,8 +16,7 @@ from pydantic import Field
 
 from airis.component import Duration, Exporter, Host, Permanent, Retryable, Telemetry, exporter
 from airis.component.grpc_client import GrpcAnswer, GrpcClient, GrpcClientConfig, open_grpc_client
-from airis.component.retry import RetryConfig
-from airis.component.sending import Sending, SendingQueueConfig
+from airis.component.sending import Attempt, Sending, SendingConfig
 from airis.component.words import quoted
 from airis.data import Batch, Signal
 from airis.proto.otlp_answers import UnreadableAnswer, partial_success, retry_info_s
@@ -34,7 +33,7 @@ RETRYABLE = frozenset(
 """docs/specification.md, "Failures"; RESOURCE_EXHAUSTED is one of them only with RetryInfo."""
 
 
-class OtlpGrpcConfig(GrpcClientConfig):
+class OtlpGrpcConfig(GrpcClientConfig, SendingConfig):
     """Where telemetry is sent over gRPC."""
 
     compression: Literal["", "none", "gzip", "snappy", "zstd"] = Field(
@@ -46,22 +45,14 @@ class OtlpGrpcConfig(GrpcClientConfig):
         default=524_288, ge=0, description="Has no effect here, in bytes: gRPC sizes its buffers by what is sent."
     )
     timeout: Duration = Field(default=5.0, ge=0, description="Longest time of an attempt; 0: without a limit.")
-    retry_on_failure: RetryConfig = Field(
-        default=RetryConfig(), description="Sending again what was refused for now, or got no answer."
-    )
-    sending_queue: SendingQueueConfig = Field(
-        default=SendingQueueConfig(),
-        description="How many requests are sent at once. There is no queue yet: senders are held until their data is "
-        "delivered.",
-    )
 
 
 @exporter("otlp_grpc", traces="alpha", metrics="alpha", logs="alpha", profiles="alpha")
 class OtlpGrpcExporter(Exporter[OtlpGrpcConfig]):
     """Send telemetry over OTLP/gRPC.
 
-    A sender is held until the server acknowledged its data, through all retries. A server that is away is no
-    error at the start.
+    A sender is held until the server acknowledged its data, through all retries, unless there is a `sending_queue`.
+    A server that is away is no error at the start.
     """
 
     def __init__(
@@ -74,14 +65,19 @@ class OtlpGrpcExporter(Exporter[OtlpGrpcConfig]):
     ) -> None:
         """`rng` gives the share of a retry's random part, from 0 to 1."""
         super().__init__(config, telemetry)
-        self.sending = Sending(config.sending_queue, config.retry_on_failure, telemetry, clock, sleep, rng)
+        self.sending = Sending(config, telemetry, self._prepare, clock, sleep, rng)
         self.client: GrpcClient | None = None
         """From the start to the shutdown."""
+
+    @property
+    def counts_itself(self) -> bool:
+        """Whether there is a queue."""
+        return self.sending.has_queue
 
     async def start(self, host: Host) -> None:
         """Read certificates and be ready to connect; raises StartError that names the option at fault."""
         self.client = open_grpc_client(self.config, self.telemetry)
-        self.sending.open()
+        await self.sending.open(host)
 
     async def shutdown(self) -> None:
         """Wait for the attempts under way, and close the connections."""
@@ -93,9 +89,11 @@ class OtlpGrpcExporter(Exporter[OtlpGrpcConfig]):
                 await client.close()
 
     async def consume(self, batch: Batch) -> None:
-        """Return when the server acknowledged the batch."""
-        async with self.sending.turn(batch.signal):
-            await self.sending.retry(partial(self._attempt, batch))
+        """Return when the server acknowledged the batch, or the queue has it."""
+        await self.sending.consume(batch)
+
+    async def _prepare(self, batch: Batch) -> Attempt:
+        return partial(self._attempt, batch)
 
     async def _attempt(self, batch: Batch) -> None:
         assert self.client is not None

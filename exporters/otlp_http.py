@@ -19,8 +19,7 @@ from airis.component.http_client import (
     open_http_client,
     retry_after_s,
 )
-from airis.component.retry import RetryConfig
-from airis.component.sending import Sending, SendingQueueConfig
+from airis.component.sending import Attempt, Sending, SendingConfig
 from airis.component.words import quoted
 from airis.data import Batch, Signal, kernels
 from airis.proto.otlp_answers import UnreadableAnswer, partial_success, status_message
@@ -31,7 +30,7 @@ PATHS = {signal: f"/{'v1development' if signal is Signal.PROFILES else 'v1'}/{si
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 
 
-class OtlpHttpConfig(HttpClientConfig):
+class OtlpHttpConfig(HttpClientConfig, SendingConfig):
     """Where telemetry is sent over HTTP."""
 
     endpoint: str = Field(default="", description="http:// or https:// URL, to which /v1/traces and so on is added.")
@@ -47,14 +46,6 @@ class OtlpHttpConfig(HttpClientConfig):
     )
     timeout: Duration = Field(default=30.0, ge=0, description="Longest time of an attempt; 0: without a limit.")
     write_buffer_size: int = Field(default=524_288, ge=0, description="Has no effect here, in bytes.")
-    retry_on_failure: RetryConfig = Field(
-        default=RetryConfig(), description="Sending again what was refused for now, or got no answer."
-    )
-    sending_queue: SendingQueueConfig = Field(
-        default=SendingQueueConfig(),
-        description="How many requests are sent at once. There is no queue yet: senders are held until their data is "
-        "delivered.",
-    )
 
     @field_validator("endpoint", "traces_endpoint", "metrics_endpoint", "logs_endpoint", "profiles_endpoint")
     @classmethod
@@ -91,8 +82,8 @@ class OtlpHttpConfig(HttpClientConfig):
 class OtlpHttpExporter(Exporter[OtlpHttpConfig]):
     """Send telemetry over OTLP/HTTP, as protobuf or JSON.
 
-    A sender is held until the server acknowledged its data, through all retries. A server that is away is no
-    error at the start.
+    A sender is held until the server acknowledged its data, through all retries, unless there is a `sending_queue`.
+    A server that is away is no error at the start.
     """
 
     def __init__(
@@ -106,7 +97,7 @@ class OtlpHttpExporter(Exporter[OtlpHttpConfig]):
     ) -> None:
         """`rng` gives the share of a retry's random part, from 0 to 1; `wall_clock` seconds since 1970."""
         super().__init__(config, telemetry)
-        self.sending = Sending(config.sending_queue, config.retry_on_failure, telemetry, clock, sleep, rng)
+        self.sending = Sending(config, telemetry, self._prepare, clock, sleep, rng)
         self.client: HttpClient | None = None
         """From the start to the shutdown."""
         self._wall_clock = wall_clock
@@ -114,11 +105,16 @@ class OtlpHttpExporter(Exporter[OtlpHttpConfig]):
         if config.is_compressed:
             self._headers["Content-Encoding"] = config.compression
 
+    @property
+    def counts_itself(self) -> bool:
+        """Whether there is a queue."""
+        return self.sending.has_queue
+
     async def start(self, host: Host) -> None:
         """Read certificates and be ready to connect; raises StartError that names the option at fault."""
         urls = [url for signal in Signal if (url := self.config.url(signal))]
         self.client = open_http_client(self.config, urls, self.telemetry)
-        self.sending.open()
+        await self.sending.open(host)
 
     async def shutdown(self) -> None:
         """Wait for the attempts under way, and close the connections."""
@@ -130,14 +126,12 @@ class OtlpHttpExporter(Exporter[OtlpHttpConfig]):
                 await client.close()
 
     async def consume(self, batch: Batch) -> None:
-        """Return when the server acknowledged the batch."""
+        """Return when the server acknowledged the batch, or the queue has it."""
         if not self.config.url(batch.signal):
             raise Permanent(f"there is nowhere to send {batch.signal}; write {batch.signal}_endpoint, or endpoint")
-        async with self.sending.turn(batch.signal):
-            body = await self._body(batch)
-            await self.sending.retry(partial(self._attempt, batch, body))
+        await self.sending.consume(batch)
 
-    async def _body(self, batch: Batch) -> Any:
+    async def _prepare(self, batch: Batch) -> Attempt:
         assert self.client is not None
         body = batch.payload
         if self.config.encoding == "json":
@@ -145,7 +139,7 @@ class OtlpHttpExporter(Exporter[OtlpHttpConfig]):
                 body = await asyncio.to_thread(kernels.to_json, batch.signal, body)
             except kernels.MalformedPayload as error:
                 raise Permanent(str(error)) from error
-        return await self.client.prepare(body)
+        return partial(self._attempt, batch, await self.client.prepare(body))
 
     async def _attempt(self, batch: Batch, body: Any) -> None:
         assert self.client is not None

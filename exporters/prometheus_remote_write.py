@@ -3,14 +3,24 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
-from functools import partial
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from airis.component import Config, Duration, Exporter, Host, Partial, Permanent, Retryable, Telemetry, exporter
+from airis.component import (
+    Config,
+    ConsumeError,
+    Duration,
+    Exporter,
+    Host,
+    Partial,
+    Permanent,
+    Retryable,
+    Telemetry,
+    exporter,
+)
 from airis.component.http_client import (
     Answer,
     HttpClient,
@@ -20,7 +30,7 @@ from airis.component.http_client import (
     retry_after_s,
 )
 from airis.component.retry import RetryConfig
-from airis.component.sending import Sending, SendingQueueConfig
+from airis.component.sending import Attempt, Sending, SendingConfig, SendingQueueConfig
 from airis.component.unsupported import not_supported
 from airis.component.words import quoted
 from airis.data import Batch, kernels
@@ -34,17 +44,20 @@ _VERSION_HEADERS = {1: "0.1.0", 2: "2.0.0"}
 _WITHHELD = ("content-type", "x-prometheus-remote-write-version", "user-agent")
 _WRITTEN = tuple(f"x-prometheus-remote-write-{what}-written" for what in ("samples", "histograms", "exemplars"))
 NO_WAL = (
-    "the write-ahead log is not supported yet; leave wal out: senders are held until their data is delivered, "
+    "this log of Prometheus' own is not supported; leave wal out: senders are held until their data is delivered, "
     "so that nothing is lost"
 )
-_NO_QUEUE = "Without effect until there is a queue"
 
 
 class RemoteWriteQueueConfig(Config):
-    """How many batches are sent at once. There is no queue yet: a sender is held until its data is delivered."""
+    """What waits to be sent. Left out, a sender is held until its data is delivered."""
 
-    enabled: bool = Field(default=True, description="Off: as many batches are sent at once as come in.")
-    queue_size: int = Field(default=10_000, ge=1, description=f"{_NO_QUEUE}: batches that it holds.")
+    enabled: bool = Field(
+        default=True, description="Off: no queue, and as many batches are sent at once as come in; senders are held."
+    )
+    queue_size: int = Field(
+        default=10_000, ge=1, description="Most batches in the queue, those under way included; a crash loses them."
+    )
     num_consumers: int = Field(default=5, ge=1, description="Most batches that are under way at once.")
 
 
@@ -108,15 +121,14 @@ class PrometheusRemoteWriteConfig(HttpClientConfig):
     )
     remote_write_queue: RemoteWriteQueueConfig = Field(
         default=RemoteWriteQueueConfig(),
-        description="How many batches are sent at once. There is no queue yet: senders are held until their data is "
-        "delivered.",
+        description="What waits to be sent, in memory. Left out, senders are held until their data is delivered.",
     )
     retry_on_failure: RetryConfig = Field(
         default=RetryConfig.model_validate({"initial_interval": "50ms"}),
         description="Sending again what was refused for now, or got no answer.",
     )
     wal: Annotated[dict[str, Any] | None, not_supported(NO_WAL)] = Field(
-        default=None, description="Not supported yet: the write-ahead log. Anything in it is an error."
+        default=None, description="Not supported: a log of its own. Anything in it is an error."
     )
 
     @field_validator("endpoint")
@@ -160,8 +172,8 @@ class PrometheusRemoteWriteExporter(Exporter[PrometheusRemoteWriteConfig]):
     """Send metrics by Prometheus remote write, 1.0 or 2.0.
 
     A sender is held until the server acknowledged its data, through all retries. What cannot be a sample, such as a
-    counter that is not cumulative, is told its sender as rejected. A batch of several requests is sent again whole
-    where one of them was not taken in the end; servers take the same sample twice.
+    counter that is not cumulative, is told its sender as rejected. Of a batch that makes several requests only those
+    are sent again that the server has not taken.
     """
 
     def __init__(
@@ -175,10 +187,15 @@ class PrometheusRemoteWriteExporter(Exporter[PrometheusRemoteWriteConfig]):
     ) -> None:
         """`rng` gives the share of a retry's random part, from 0 to 1; `wall_clock` seconds since 1970."""
         super().__init__(config, telemetry)
-        queue = SendingQueueConfig(
-            enabled=config.remote_write_queue.enabled, num_consumers=config.remote_write_queue.num_consumers
+        queue = config.remote_write_queue
+        sending = SendingConfig.model_construct(
+            {"sending_queue"} if "remote_write_queue" in config.model_fields_set else set(),
+            retry_on_failure=config.retry_on_failure,
+            sending_queue=SendingQueueConfig(
+                enabled=queue.enabled, num_consumers=queue.num_consumers, queue_size=queue.queue_size
+            ),
         )
-        self.sending = Sending(queue, config.retry_on_failure, telemetry, clock, sleep, rng)
+        self.sending = Sending(sending, telemetry, self._prepare, clock, sleep, rng)
         self.client: HttpClient | None = None
         """From the start to the shutdown."""
         self._wall_clock = wall_clock
@@ -189,11 +206,16 @@ class PrometheusRemoteWriteExporter(Exporter[PrometheusRemoteWriteConfig]):
             "X-Prometheus-Remote-Write-Version": _VERSION_HEADERS[config.version],
         }
 
+    @property
+    def counts_itself(self) -> bool:
+        """Whether there is a queue."""
+        return self.sending.has_queue
+
     async def start(self, host: Host) -> None:
         """Read certificates and be ready to connect; raises StartError that names the option at fault."""
         config = self.config.model_copy(update={"compression": "snappy"})
         self.client = open_http_client(config, [config.endpoint], self.telemetry)
-        self.sending.open()
+        await self.sending.open(host)
 
     async def shutdown(self) -> None:
         """Wait for the attempts under way, and close the connections."""
@@ -205,20 +227,26 @@ class PrometheusRemoteWriteExporter(Exporter[PrometheusRemoteWriteConfig]):
                 await client.close()
 
     async def consume(self, batch: Batch) -> None:
-        """Return when the server acknowledged the batch; raises Partial for what is no sample or was refused."""
-        async with self.sending.turn(batch.signal):
-            bodies, left_out = await asyncio.to_thread(self._bodies, batch)
-            refused = await self._send(bodies)
-        if refused and len(refused) == len(bodies) and not left_out:
-            raise refused[0]
-        reasons = [f"{count} points have no samples: {reason}" for reason, count in left_out.items()]
-        rejected = sum(left_out.values())
-        if refused:
-            # Which points were in a request nobody knows any more; series are spread evenly, about.
-            rejected += -(-(batch.items - rejected) * len(refused) // len(bodies))
-            reasons.append(f"{len(refused)} of {len(bodies)} requests were refused: {refused[0].reason}")
-        if rejected:
-            raise Partial(min(rejected, batch.items), "; ".join(reasons))
+        """Return when the server acknowledged the batch, or the queue has it; raises Partial for what was not taken."""
+        await self.sending.consume(batch)
+
+    async def _prepare(self, batch: Batch) -> Attempt:
+        assert self.client is not None
+        bodies, left_out = await asyncio.to_thread(self._bodies, batch)
+        waiting = [await self.client.prepare(body) for body in bodies]
+        refused: list[Permanent] = []
+
+        async def attempt() -> None:
+            nonlocal waiting
+            outcomes = await self._send(waiting)
+            refused.extend(outcome for outcome in outcomes if isinstance(outcome, Permanent))
+            waiting = [body for body, outcome in zip(waiting, outcomes, strict=True) if isinstance(outcome, Retryable)]
+            for outcome in outcomes:
+                if isinstance(outcome, Retryable):
+                    raise outcome
+            _conclude(batch, len(bodies), refused, left_out)
+
+        return attempt
 
     def _bodies(self, batch: Batch) -> tuple[list[bytes], dict[str, int]]:
         """Requests, and what is not in them."""
@@ -231,25 +259,19 @@ class PrometheusRemoteWriteExporter(Exporter[PrometheusRemoteWriteConfig]):
         bodies = samples.remote_write(config.version, config.max_batch_size_bytes, metadata=config.send_metadata)
         return bodies, samples.left_out
 
-    async def _send(self, bodies: list[bytes]) -> list[Permanent]:
-        """Send all, and give what the server refused for good; raises Retryable when one was not taken in the end."""
+    async def _send(self, bodies: list[Any]) -> list[ConsumeError | None]:
+        """Send all, and give what became of each."""
         turns = asyncio.Semaphore(self.config.max_batch_request_parallelism)
 
-        async def send(body: bytes) -> Permanent | None:
-            assert self.client is not None
+        async def send(body: Any) -> ConsumeError | None:
             async with turns:
-                prepared = await self.client.prepare(body)
                 try:
-                    await self.sending.retry(partial(self._attempt, prepared))
-                except Permanent as error:
+                    await self._attempt(body)
+                except ConsumeError as error:
                     return error
                 return None
 
-        outcomes = await asyncio.gather(*map(send, bodies), return_exceptions=True)
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException) and not isinstance(outcome, Permanent):
-                raise outcome
-        return [outcome for outcome in outcomes if isinstance(outcome, Permanent)]
+        return await asyncio.gather(*map(send, bodies))
 
     async def _attempt(self, body: Any) -> None:
         assert self.client is not None
@@ -274,3 +296,17 @@ class PrometheusRemoteWriteExporter(Exporter[PrometheusRemoteWriteConfig]):
         if answer.status == 429 or answer.status >= 500:
             return Retryable(reason, retry_after_s(answer.headers.get("retry-after", ""), self._wall_clock()))
         return Permanent(reason)
+
+
+def _conclude(batch: Batch, requests: int, refused: list[Permanent], left_out: Mapping[str, int]) -> None:
+    """Raise what the sender is to be told, if anything, of a batch that made so many requests."""
+    if refused and len(refused) == requests and not left_out:
+        raise refused[0]
+    reasons = [f"{count} points have no samples: {reason}" for reason, count in left_out.items()]
+    rejected = sum(left_out.values())
+    if refused:
+        # Which points were in a request nobody knows any more; series are spread evenly, about.
+        rejected += -(-(batch.items - rejected) * len(refused) // requests)
+        reasons.append(f"{len(refused)} of {requests} requests were refused: {refused[0].reason}")
+    if rejected:
+        raise Partial(min(rejected, batch.items), "; ".join(reasons))

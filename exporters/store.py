@@ -4,17 +4,23 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from hashlib import blake2b
 
 from pydantic import Field
 
 from airis.component import Config, Duration, Exporter, Host, Permanent, Retryable, Telemetry, exporter
 from airis.component.group_commit import GroupCommit, Limits
+from airis.component.retry import RetryConfig
+from airis.component.sending import Attempt, Sending, SendingConfig, SendingQueueConfig
+from airis.component.sending.grouping import Grouping
 from airis.data import Batch, Signal, join, kernels
 from airis.storage import Blocks, Store, StoreError
 
 FIRST_RETRY_S = 0.1
 LAST_RETRY_S = 1.0
+QUEUE_INTERVAL_S = 1.0
+"""Least time between two inserts of less than a full block from the queue, whose senders do not wait for it."""
 INSERT_SHARE = 0.8
 """Of the time; the fixed cost of an insert would make a slow store slower still."""
 
@@ -35,14 +41,21 @@ class StoreExporterConfig(Config):
         description="How long an insert that failed is tried again, before its senders are told to try again. One that "
         "is under way is waited for, up to a minute: nobody could say whether it will be stored.",
     )
+    sending_queue: SendingQueueConfig = Field(
+        default=SendingQueueConfig(num_consumers=1),
+        description="What waits to be stored. Left out, senders are held until their data is stored. With "
+        "`storage: file_storage` they are answered when their data is on the disk, and it is stored in blocks as large "
+        "as max_block_items and a second allow.",
+    )
 
 
 @exporter("store", traces="alpha", metrics="alpha", logs="alpha")
 class StoreExporter(Exporter[StoreExporterConfig]):
     """Store telemetry in the embedded or a remote ClickHouse.
 
-    A sender is held until its data is inserted. Requests that come while an insert runs share the next
-    one. An insert that got no answer is repeated under the same deduplication token, so that it counts once.
+    A sender is held until its data is inserted, unless there is a `sending_queue`. Requests that come while an insert
+    runs share the next one. An insert that got no answer is repeated under the same deduplication token, so that it
+    counts once; with a queue on disk also after a crash.
     """
 
     def __init__(
@@ -64,18 +77,32 @@ class StoreExporter(Exporter[StoreExporterConfig]):
             signal: GroupCommit(self._deliver, limits, clock, sleep)
             for signal in (Signal.TRACES, Signal.METRICS, Signal.LOGS)
         }
+        sending = SendingConfig.model_construct(
+            {"sending_queue"} & config.model_fields_set,
+            retry_on_failure=RetryConfig.model_validate({"initial_interval": "1s"}),
+            sending_queue=config.sending_queue,
+        )
+        grouping = Grouping(max_items=config.max_block_items, interval_s=QUEUE_INTERVAL_S)
+        self.sending = Sending(sending, telemetry, self._prepare, clock, sleep, grouping=grouping)
         self._store: Store | None = None
         self._encoder: ThreadPoolExecutor | None = None
         self._stored_tables: dict[bytes, frozenset[str]] = {}
         """By batch id: what was stored of a refused group, whose batches come again one by one."""
 
+    @property
+    def counts_itself(self) -> bool:
+        """Whether there is a queue."""
+        return self.sending.has_queue
+
     async def start(self, host: Host) -> None:
         """Find the store; it is running, since extensions start first."""
         self._store = host.extension(self.config.store, Store)
         self._encoder = ThreadPoolExecutor(1, thread_name_prefix="store-encoder")
+        await self.sending.open(host)
 
     async def shutdown(self) -> None:
         """Answer everyone who is still held."""
+        await self.sending.close()
         for group in self.groups.values():
             await group.close()
         if self._encoder is not None:
@@ -83,8 +110,14 @@ class StoreExporter(Exporter[StoreExporterConfig]):
             self._encoder = None
 
     async def consume(self, batch: Batch) -> None:
-        """Return when the batch is in the store."""
-        await self.groups[batch.signal].submit(batch)
+        """Return when the batch is in the store, or in the queue."""
+        if self.sending.has_queue:
+            await self.sending.consume(batch)
+        else:
+            await self.groups[batch.signal].submit(batch)
+
+    async def _prepare(self, batch: Batch) -> Attempt:
+        return partial(self._deliver, [batch])
 
     async def _deliver(self, batches: Sequence[Batch]) -> None:
         assert self._encoder is not None

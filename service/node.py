@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 from airis.component import (
     Component,
     Consumer,
+    Exporter,
     Extension,
     Health,
     Host,
@@ -92,6 +93,8 @@ def count_before(node: Node, port: Port) -> Count:
         return observe.into(telemetry)
     name = "otelcol_exporter_in_flight_requests"
     telemetry.gauge(name, "{request}", "Batches handed over and not yet answered.", lambda: port.in_flight)
+    if isinstance(node.component, Exporter) and node.component.counts_itself:
+        return observe.nothing
     return observe.before_exporter(telemetry)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
@@ -19,19 +19,18 @@ from airis.component import (
     Status,
     Telemetry,
 )
+from airis.component.telemetry import by_signal
 from airis.data import Batch, Signal
 from airis.service.port import Count
 
 Add = Callable[[float], None]
 
-_UNITS = {Signal.TRACES: "{span}", Signal.METRICS: "{datapoint}", Signal.LOGS: "{record}"}
-
 
 def behind_receiver(telemetry: Telemetry) -> Count:
     """Counts what a receiver's clients were told."""
-    accepted = _by_signal(telemetry, "otelcol_receiver_accepted", "acknowledged to the sender")
-    refused = _by_signal(telemetry, "otelcol_receiver_refused", "refused, and the sender told so")
-    failed = _by_signal(telemetry, "otelcol_receiver_failed", "refused for a fault of airis itself")
+    accepted = by_signal(telemetry, "otelcol_receiver_accepted", "acknowledged to the sender")
+    refused = by_signal(telemetry, "otelcol_receiver_refused", "refused, and the sender told so")
+    failed = by_signal(telemetry, "otelcol_receiver_failed", "refused for a fault of airis itself")
     requests = telemetry.counter("otelcol_receiver_requests", "{request}", "Requests with data, by their outcome.")
 
     @cache
@@ -61,8 +60,8 @@ def behind_receiver(telemetry: Telemetry) -> Count:
 
 def before_exporter(telemetry: Telemetry) -> Count:
     """Counts what an exporter delivered, and says that it is ill while it takes nothing."""
-    sent = {s: counter.adder() for s, counter in _by_signal(telemetry, "otelcol_exporter_sent", "delivered").items()}
-    failed = _by_signal(telemetry, "otelcol_exporter_send_failed", "not delivered")
+    sent = {s: counter.adder() for s, counter in by_signal(telemetry, "otelcol_exporter_sent", "delivered").items()}
+    failed = by_signal(telemetry, "otelcol_exporter_send_failed", "not delivered")
     health = telemetry.health
 
     def count(batch: Batch, missed: int, error: BaseException | None) -> None:
@@ -75,6 +74,10 @@ def before_exporter(telemetry: Telemetry) -> Count:
             health.report(Status.OK)
 
     return count
+
+
+def nothing(_batch: Batch, _missed: int, _error: BaseException | None) -> None:
+    """Of an exporter that counts by itself."""
 
 
 def into(telemetry: Telemetry) -> Count:
@@ -176,14 +179,3 @@ def _items(counter: Counter) -> Count:
         add(batch.items - missed)
 
     return count
-
-
-def _by_signal(telemetry: Telemetry, name: str, what: str) -> Mapping[Signal, Counter]:
-    return {
-        signal: telemetry.counter(
-            f"{name}_{signal.item}",
-            _UNITS.get(signal, "{sample}"),
-            f"{signal.item.replace('_', ' ').capitalize()} {what}.",
-        )
-        for signal in Signal
-    }

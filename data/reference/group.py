@@ -1,47 +1,35 @@
 """What an item has at a source, and when two have the same."""
 
 import struct
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
-from airis.data.fields import Attribute, Source
-from airis.data.reference.places import Place, check_level
-
-_FIELDS = {
-    ("traces", "item", "trace_id"),
-    ("logs", "item", "trace_id"),
-    ("logs", "item", "severity_number"),
-    ("metrics", "metric", "name"),
-}
+from airis.data.expressions import InvalidExpression
+from airis.data.fields import Source
+from airis.data.reference.fields import REPEATED, Found, Item
+from airis.data.reference.fields import reader as reader_of
+from airis.data.reference.places import Place
 
 
-def check(signal: str, source: Source) -> None:
-    """Refuse a source that the signal does not have, or that is not known here, with ValueError."""
-    check_level(signal, source.level)
-    is_known = isinstance(source, Attribute) or (signal, source.level, source.name) in _FIELDS
-    if source.path or not is_known:
-        raise ValueError(f"{signal} cannot be grouped by {source}")
+def reader(signal: str, source: Source) -> Callable[[Place], Found]:
+    """What gives what an item has; InvalidExpression for what the signal does not have, or an item has several of."""
+    read = reader_of(signal, source)
+    if source.level in REPEATED:
+        raise InvalidExpression(f"of {source.level}s an item may have several")
+    return lambda place: read(_item(place))
 
 
-def read(source: Source, place: Place) -> AnyValue:
-    """What an item has, an empty value where it has nothing."""
-    if not isinstance(source, Attribute):
-        value = getattr(place.metric if source.level == "metric" else place.item, source.name)
-        if isinstance(value, int):
-            return AnyValue(int_value=value)
-        return AnyValue(string_value=value.hex() if isinstance(value, bytes) else value)
-    if source.level == "metric":
-        attributes = place.metric.metadata
-    else:
-        owner = {"resource": place.owner, "scope": place.scoped}.get(source.level)
-        attributes = (getattr(owner, source.level) if owner is not None else place.item).attributes
-    return next((attribute.value for attribute in attributes if attribute.key == source.key), AnyValue())
+def _item(place: Place) -> Item:
+    owner, scoped, metric, item = place
+    return Item(owner.resource, owner.schema_url, scoped.scope, scoped.schema_url, metric, item)
 
 
-def typed(value: AnyValue) -> Hashable:
+def typed(value: Found) -> Hashable:
     """What only the same value of the same type has; of a map the order does not matter."""
+    if not isinstance(value, AnyValue):
+        return None if value is None else ("int_value", value)
     kind = value.WhichOneof("value")
     if kind == "array_value":
         return kind, tuple(map(typed, value.array_value.values))
@@ -55,8 +43,10 @@ def typed(value: AnyValue) -> Hashable:
     return None
 
 
-def python_value(value: AnyValue) -> Any:
+def python_value(value: Found) -> Any:
     """As Python has it: an array is a list, a map a dict in which of a key that comes twice the first counts."""
+    if not isinstance(value, AnyValue):
+        return value
     kind = value.WhichOneof("value")
     if kind == "array_value":
         return [python_value(item) for item in value.array_value.values]

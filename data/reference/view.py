@@ -91,12 +91,11 @@ class View:
         """
         if limit < 1:
             raise ValueError("limit must be at least 1")
-        for source in sources:
-            grouping.check(self.signal, source)
+        readers = [grouping.reader(self.signal, source) for source in sources]
         wanted: dict[Hashable, list[bool]] = defaultdict(lambda: [False] * self.items)
         values: list[tuple[Any, ...] | None] = []
         for index, place in enumerate(self._places):
-            found = [grouping.read(source, place) for source in sources]
+            found = [read(place) for read in readers]
             key: Hashable = tuple(map(grouping.typed, found))
             if key not in wanted:
                 if len(values) < limit:

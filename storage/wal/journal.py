@@ -125,9 +125,10 @@ class Journal:
         """Write the file anew from here where it has grown."""
         if self._file.size > _MOST_BYTES or self._is_suspect:
             self.state.advance(next_sequence, outstanding)
-            old, self._file = self._file, _write_whole(self._files, self._log_id, self.state)
-            old.close()
-            self._is_synced, self._is_suspect = True, False
+            try:
+                self.rewrite()
+            except OSError:
+                self._is_suspect = True  # a full disk; the state has it, and is written at the next sync
 
     def sync(self) -> None:
         """Return when all that was noted survives a loss of power; raises OSError."""

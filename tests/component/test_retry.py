@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from itertools import islice, pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,9 +13,9 @@ from pydantic import ValidationError
 
 from airis.component import Partial, Permanent, Retryable, Status, Telemetry
 from airis.component.retry import LEAST_WAIT_S, Retry, RetryConfig
-from airis.component.sending import Sending, SendingQueueConfig
-from airis.component.testing import ManualClock
-from airis.data import Signal
+from airis.component.sending import Attempt, Sending, SendingConfig, SendingQueueConfig
+from airis.component.testing import FakeHost, ManualClock
+from airis.data import Batch, Signal
 
 MIDDLE = 0.5
 A_MOMENT_S = 2**-10
@@ -214,17 +215,20 @@ def test_what_the_collector_takes_is_taken(options: dict[str, Any]) -> None:
     config(**options)
 
 
-def sending(telemetry: Telemetry, **options: Any) -> Sending:
-    made = Sending(SendingQueueConfig.model_validate(options), config(enabled=False), telemetry)
-    made.open()
+async def sending(telemetry: Telemetry, folder: Path, **options: Any) -> Sending:
+    async def prepare(batch: Batch) -> Attempt:
+        raise AssertionError(batch)
+
+    made = Sending(SendingConfig.model_validate({"sending_queue": options}), telemetry, prepare)
+    await made.open(FakeHost(folder))
     return made
 
 
 @pytest.mark.parametrize(
     ("options", "at_once"), [({"num_consumers": 3}, 3), ({"enabled": False}, 20)], ids=["bounded", "no queue"]
 )
-async def test_so_many_of_a_signal_have_their_turn_at_once(telemetry, options, at_once) -> None:
-    made = sending(telemetry, **options)
+async def test_so_many_of_a_signal_have_their_turn_at_once(telemetry, tmp_path, options, at_once) -> None:
+    made = await sending(telemetry, tmp_path, **options)
     gate = asyncio.Event()
     inside = most = 0
 
@@ -251,8 +255,8 @@ async def test_so_many_of_a_signal_have_their_turn_at_once(telemetry, options, a
     await asyncio.gather(*calls)
 
 
-async def test_the_end_waits_for_who_sends_and_turns_away_who_waits(telemetry) -> None:
-    made = sending(telemetry, num_consumers=1)
+async def test_the_end_waits_for_who_sends_and_turns_away_who_waits(telemetry, tmp_path) -> None:
+    made = await sending(telemetry, tmp_path, num_consumers=1)
     gate, entered = asyncio.Event(), asyncio.Event()
 
     async def send() -> None:
@@ -281,7 +285,7 @@ async def test_the_end_waits_for_who_sends_and_turns_away_who_waits(telemetry) -
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"storage": "file_storage"}, "a queue on disk is not supported yet; leave storage out"),
+        ({"storage": "file_storage", "wait_for_result": True}, "wait_for_result has no use with storage"),
         ({"num_consumers": 0}, "greater than or equal to 1"),
         ({"batch": {"min_size": 10, "max_size": 5}}, "max_size \\(5\\) is under min_size \\(10\\)"),
         ({"batch": {"min_size": 2000}, "sizer": "items"}, "is over queue_size"),

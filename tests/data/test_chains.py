@@ -24,9 +24,25 @@ SIGNALS = pytest.mark.parametrize("signal", ["traces", "metrics", "logs"])
 MARK = length_delimited(1000, b"mark")
 BARE_ATTRIBUTE = length_delimited(1, length_delimited(1, b"a"))
 SOURCES: dict[str, list[Source]] = {
-    "traces": [Attribute("resource", "a"), Attribute("item", "a"), Field("item", "trace_id")],
-    "metrics": [Attribute("scope", "a"), Attribute("item", "a"), Attribute("metric", "a"), Field("metric", "name")],
-    "logs": [Attribute("resource", "a"), Attribute("item", "a"), Field("item", "severity_number")],
+    "traces": [
+        Attribute("resource", "a"),
+        Attribute("item", "a"),
+        Field("item", "trace_id"),
+        Field("item", "duration"),
+    ],
+    "metrics": [
+        Attribute("scope", "a"),
+        Attribute("item", "a"),
+        Attribute("metric", "a"),
+        Field("metric", "name"),
+        Field("item", "count"),
+    ],
+    "logs": [
+        Attribute("resource", "a"),
+        Attribute("item", "a"),
+        Field("item", "severity_number"),
+        Field("item", "body"),
+    ],
 }
 MESSAGES = ["resource", "resource_schema_url", "scope", "scope_schema_url", "metric", "item"]
 LEVELS = {

@@ -52,7 +52,8 @@ class Server:
     async def take(self, request: web.Request) -> web.Response:
         body = bytes(cramjam.snappy.decompress_raw(await request.read()))
         version = 2 if "v2" in request.headers["Content-Type"] else 1
-        self.requests.append((dict(request.headers), request_class(version).FromString(body)))
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        self.requests.append((headers, request_class(version).FromString(body)))
         return self.answers.pop(0) if self.answers else web.Response(status=204, headers=WRITTEN)
 
     def names(self) -> list[str]:
@@ -91,9 +92,9 @@ async def test_a_batch_is_a_request_of_1_0(server: Server, start: Callable[..., 
     await (await start()).consume(batch_of())
 
     ((headers, message),) = server.requests
-    assert headers["Content-Type"] == "application/x-protobuf"
-    assert headers["Content-Encoding"] == "snappy"
-    assert headers["X-Prometheus-Remote-Write-Version"] == "0.1.0"
+    assert headers["content-type"] == "application/x-protobuf"
+    assert headers["content-encoding"] == "snappy"
+    assert headers["x-prometheus-remote-write-version"] == "0.1.0"
     (series,) = message.timeseries
     assert {label.name: label.value for label in series.labels} == {"__name__": "m0_seconds", "job": "api"}
     assert (series.samples[0].value, series.samples[0].timestamp) == (0.0, NOW)
@@ -103,8 +104,8 @@ async def test_a_batch_is_a_request_of_2_0_where_wanted(server: Server, start: C
     await (await start(**V2)).consume(batch_of())
 
     ((headers, message),) = server.requests
-    assert headers["Content-Type"] == "application/x-protobuf;proto=io.prometheus.write.v2.Request"
-    assert headers["X-Prometheus-Remote-Write-Version"] == "2.0.0"
+    assert headers["content-type"] == "application/x-protobuf;proto=io.prometheus.write.v2.Request"
+    assert headers["x-prometheus-remote-write-version"] == "2.0.0"
     assert list(message.symbols) == ["", "__name__", "m0_seconds", "job", "api", "seconds"]
 
 
@@ -207,7 +208,7 @@ async def test_nothing_is_sent_by_one_that_is_shut_down(start: Callable[..., Any
     [
         ({"endpoint": "localhost:9090"}, "not an http:// or https:// URL"),
         ({}, "Field required"),
-        ({"endpoint": "http://x", "wal": {"directory": "/tmp"}}, "write-ahead log is not supported yet"),
+        ({"endpoint": "http://x", "wal": {"directory": "/tmp"}}, "leave wal out"),
         ({"endpoint": "http://x", "headers": {"Content-Type": "x"}}, "is the protocol's"),
         ({"endpoint": "http://x", "compression": "gzip"}, "remote write has snappy alone"),
     ],

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use airis_kernels::buffers::Buffer;
 use airis_kernels::edit::Message;
-use airis_kernels::group::Source;
+use airis_kernels::fields::{Level as Asked, Source};
 use airis_kernels::otlp::Signal;
 use airis_kernels::scan::{outline, scan};
 use airis_kernels::split::Limits;
@@ -109,7 +109,7 @@ fn main() {
         let view = scan(Signal::Traces, Arc::clone(&payload)).ok();
         drop(black_box(view.and_then(|view| view.select(&mask)).map(|view| view.encode().to_vec())));
     });
-    let trace_id = Source::field(Signal::Traces, Level::Item, "trace_id").into_iter().collect::<Vec<_>>();
+    let trace_id = Source::field(Signal::Traces, Asked::Item, "trace_id", vec![]).into_iter().collect::<Vec<_>>();
     measure("group by trace id, each another one", || drop(black_box(view.group(&trace_id, usize::MAX))));
     let limits = Limits { items: 100, bytes: 100_000, level: Level::Item };
     measure("split by items and bytes, encode", || {

@@ -2,79 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::otlp::Signal;
+use super::fields::{Datum, Found, Level as Asked, Source};
 use super::values::{Attribute, Value, messages, write_hex};
 use super::view::{Item, Level, View};
-use super::wire::{Content, Fields};
-
-/// What is asked of an item and what it belongs to.
-pub enum Source {
-    Attribute { level: Level, key: Vec<u8> },
-    Field { level: Level, field: Field },
-}
-
-/// A field of a message.
-#[derive(Clone, Copy)]
-pub enum Field {
-    TraceId,
-    MetricName,
-    SeverityNumber,
-}
-
-/// The answer; None where there is none.
-#[derive(Clone)]
-pub enum Found<'a> {
-    Value(Value<'a>),
-    /// Bytes that are shown in hexadecimal.
-    Id(&'a [u8]),
-}
-
-impl Source {
-    /// A field by its level and name; None for one that is not known, or not there for the signal.
-    pub fn field(signal: Signal, level: Level, name: &str) -> Option<Self> {
-        let field = match (signal, level, name) {
-            (Signal::Traces | Signal::Logs, Level::Item, "trace_id") => Field::TraceId,
-            (Signal::Metrics, Level::Metric, "name") => Field::MetricName,
-            (Signal::Logs, Level::Item, "severity_number") => Field::SeverityNumber,
-            _ => return None,
-        };
-        Some(Self::Field { level, field })
-    }
-
-    fn level(&self) -> Level {
-        match self {
-            Self::Attribute { level, .. } | Self::Field { level, .. } => *level,
-        }
-    }
-
-    /// What an item has.
-    pub fn read<'a>(&self, signal: Signal, item: &Item<'a>) -> Option<Found<'a>> {
-        match self {
-            Self::Attribute { level, key } => match item.attribute(signal, key, *level)?.value {
-                Value::Empty => None,
-                value => Some(Found::Value(value)),
-            },
-            Self::Field { field, .. } => Some(field.read(signal, item)),
-        }
-    }
-}
-
-impl Field {
-    fn read<'a>(self, signal: Signal, item: &Item<'a>) -> Found<'a> {
-        let bytes = |message: &'a [u8], number| messages(message, number).last().unwrap_or_default();
-        match self {
-            Self::TraceId => Found::Id(bytes(item.message, if signal == Signal::Traces { 1 } else { 9 })),
-            Self::MetricName => Found::Value(Value::Text(bytes(item.metric, 1))),
-            Self::SeverityNumber => {
-                let numbers = Fields::new(item.message).filter_map(|field| match (field.number, field.content) {
-                    (2, Content::Varint(number)) => Some(i64::from(number as i32)),
-                    _ => None,
-                });
-                Found::Value(Value::Int(numbers.last().unwrap_or_default()))
-            }
-        }
-    }
-}
 
 /// The items that have the same values.
 pub struct Group {
@@ -87,18 +17,19 @@ pub struct Group {
 impl View {
     /// The items by what they have, in groups of the order in which the first of each comes.
     ///
-    /// There are at most `limit` groups; items of more of them are one more group behind these, of what is left.
+    /// Sources must be of what an item has one of. There are at most `limit` groups; items of more of them are one more group behind these, of what is left.
     pub fn group(&self, sources: &[Source], limit: usize) -> Vec<Group> {
         let mut numbers = Numbers { sources, values: vec![vec![]; sources.len()], key: vec![], by_key: HashMap::new() };
-        let lowest = sources.iter().map(Source::level).max().unwrap_or(Level::Resource);
+        let lowest = sources.iter().map(|source| source.level).max().unwrap_or(Asked::Resource);
         let mut of_items = vec![0; self.items.len()];
         let mut firsts: Vec<Option<usize>> = vec![];
         let mut has_rest = false;
         self.walk(|level, item, items| {
+            let level = asked(level);
             if level > lowest || items.is_empty() {
                 return;
             }
-            numbers.read(self.signal, level, item);
+            numbers.read(level, item);
             if level < lowest {
                 return;
             }
@@ -129,11 +60,12 @@ struct Numbers<'a> {
 
 impl Numbers<'_> {
     /// Read what is asked at a level.
-    fn read(&mut self, signal: Signal, level: Level, item: &Item) {
+    fn read(&mut self, level: Asked, item: &Item) {
         for (source, value) in self.sources.iter().zip(&mut self.values) {
-            if source.level() == level {
+            if source.level == level {
                 value.clear();
-                write_found(source.read(signal, item), value);
+                let found = source.read(item, &[]);
+                write_typed(&found.as_ref().map_or(Datum::Empty, Found::datum), value);
             }
         }
     }
@@ -153,56 +85,59 @@ impl Numbers<'_> {
     }
 }
 
-fn write_found(found: Option<Found>, out: &mut Vec<u8>) {
-    match found {
-        None => write_typed(&Value::Empty, out),
-        Some(Found::Value(value)) => write_typed(&value, out),
-        Some(Found::Id(id)) => {
-            let mut digits = vec![];
-            write_hex(id, &mut digits);
-            write_typed(&Value::Text(&digits), out);
-        }
+/// What is asked at a level.
+fn asked(level: Level) -> Asked {
+    match level {
+        Level::Resource => Asked::Resource,
+        Level::Scope => Asked::Scope,
+        Level::Metric => Asked::Metric,
+        Level::Item => Asked::Item,
     }
 }
 
 /// Append a value as bytes that only the same value of the same type has; of a map the order does not matter.
-fn write_typed(value: &Value, out: &mut Vec<u8>) {
+fn write_typed(value: &Datum, out: &mut Vec<u8>) {
     let sized = |bytes: &[u8], out: &mut Vec<u8>| {
         out.extend_from_slice(&bytes.len().to_le_bytes());
         out.extend_from_slice(bytes);
     };
     match value {
-        Value::Empty => out.push(b'n'),
-        Value::Text(text) => {
+        Datum::Empty => out.push(b'n'),
+        Datum::Text(text) => {
             out.push(b's');
             sized(text, out);
         }
-        Value::Bool(yes) => out.extend_from_slice(&[b'b', u8::from(*yes)]),
-        Value::Int(number) => {
+        Datum::Id(id) => {
+            out.push(b's');
+            out.extend_from_slice(&(2 * id.len()).to_le_bytes());
+            write_hex(id, out);
+        }
+        Datum::Bool(yes) => out.extend_from_slice(&[b'b', u8::from(*yes)]),
+        Datum::Whole(number) => {
             out.push(b'i');
             out.extend_from_slice(&number.to_le_bytes());
         }
-        Value::Double(number) => {
+        Datum::Double(number) => {
             out.push(b'd');
             out.extend_from_slice(&number.to_bits().to_le_bytes());
         }
-        Value::Bytes(bytes) => {
+        Datum::Bytes(bytes) => {
             out.push(b'x');
             sized(bytes, out);
         }
-        Value::Array(values) => {
+        Datum::Array(values) => {
             out.push(b'[');
-            messages(values, 1).for_each(|value| write_typed(&Value::read(value), out));
+            messages(values, 1).for_each(|value| write_typed(&Found::from(Value::read(value)).datum(), out));
             out.push(b']');
         }
-        Value::Map(entries) => {
+        Datum::Map(entries) => {
             out.push(b'{');
             let mut entries: Vec<_> = messages(entries, 1).map(Attribute::read).collect();
             entries.sort_by(|one, other| one.key.cmp(other.key));
-            for entry in &entries {
+            for Attribute { key, value } in entries {
                 out.push(b'k');
-                sized(entry.key, out);
-                write_typed(&entry.value, out);
+                sized(key, out);
+                write_typed(&Found::from(value).datum(), out);
             }
             out.push(b'}');
         }

@@ -155,7 +155,7 @@ impl View {
         let mut index = 0;
         this.view.visit(|item| {
             if firsts.get(keys.len()) == Some(&index) && fault.is_none() {
-                let values = sources.iter().map(|source| found(py, source.read(signal, item)));
+                let values = sources.iter().map(|source| found(py, source.read(item, &[])));
                 match values.collect::<PyResult<Vec<_>>>().and_then(|values| PyTuple::new(py, values)) {
                     Ok(key) => keys.push(key),
                     Err(error) => fault = Some(error),

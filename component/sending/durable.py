@@ -1,0 +1,231 @@
+"""The queue of one signal in the write-ahead log."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from airis.component.errors import Retryable
+from airis.component.sending.config import SendingQueueConfig
+from airis.component.sending.grouping import Grouping
+from airis.component.sending.queue import FULL_RETRY_S, Taken, full
+from airis.data import NO_METADATA, Batch, Origin, Signal, join
+from airis.storage.wal.log import Full, Put
+from airis.storage.wal.segment import Entry
+from airis.storage.wal.service import LogService
+from airis.storage.wal.subscriber import Group, Limits, Subscriber
+
+LOOK_S = 1.0
+"""How often is looked for what became due, or is in the log from before."""
+COLLECT_S = 1.0
+SIGNALS = {Signal.TRACES: 1, Signal.METRICS: 2, Signal.LOGS: 3, Signal.PROFILES: 4}
+"""Their numbers in the log."""
+
+
+class DurableQueue:
+    """Batches of one signal for one exporter, in the log: what is put survives a crash, and is delivered after it."""
+
+    is_durable = True
+
+    def __init__(
+        self,
+        service: LogService,
+        subscriber: Subscriber,
+        signal: Signal,
+        config: SendingQueueConfig,
+        grouping: Grouping,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        """`clock` gives the wall time in nanoseconds."""
+        self.subscriber = subscriber
+        self._service = service
+        self._signal = signal
+        self._config = config
+        self._grouping = grouping
+        self._clock = clock
+        self._limit = config.queue_size if "queue_size" in config.model_fields_set else 0
+        self._pending = 0
+        """What is being put, in the unit of the limit."""
+        self._under_way = 0
+        self._exclusive = asyncio.Lock()
+        self._is_closed = False
+        self._changed = asyncio.Condition()
+        self._collected = 0.0
+        self._next_start = 0.0
+
+    def size(self) -> float:
+        """What the log holds for this exporter."""
+        owed = self.subscriber.owed
+        return {"items": owed.items, "bytes": owed.size_bytes}.get(self._config.sizer, owed.batches)
+
+    def capacity(self) -> float:
+        """Most that the log may hold for it, 0 for no limit but its own."""
+        return self._limit
+
+    async def put(self, batch: Batch) -> None:
+        """Return when the batch is on the disk; raises Retryable where there is no room."""
+        size = {"items": batch.items, "bytes": batch.size_bytes}.get(self._config.sizer, 1)
+        await self._room_for(size)
+        self._pending += size
+        try:
+            await self._service.put(
+                Put(
+                    frozenset([self.subscriber.lane]),
+                    SIGNALS[self._signal],
+                    batch.items,
+                    batch.requests,
+                    batch.arrived_unix_nano,
+                    batch.id,
+                    _meta(batch.origin, self._grouping.metadata_keys),
+                    batch.payload,
+                )
+            )
+        except (Full, OSError) as error:
+            raise Retryable(f"the log has no room: {error}", FULL_RETRY_S) from error
+        finally:
+            self._pending -= size
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def _room_for(self, size: int) -> None:
+        if not self._limit:
+            if self._is_closed:
+                raise Retryable("the exporter is shut down")
+            return
+        async with self._changed:
+            while not self._is_closed and (used := self.size() + self._pending) and used + size > self._limit:
+                if not self._config.block_on_overflow:
+                    raise full(self._limit, self._config.sizer)
+                await self._changed.wait()
+            if self._is_closed:
+                raise Retryable("the exporter is shut down")
+
+    async def take(self) -> Taken | None:
+        """The next group, which is on the disk as one before it is given."""
+        while not self._is_closed:
+            taken = await self._service.run(self._take)
+            if taken is not None:
+                return taken
+            wait = min(self._grouping.flush_timeout_s or LOOK_S, LOOK_S)
+            if (rest := self._next_start - time.monotonic()) > 0:
+                wait = min(wait, rest)
+            async with self._changed:
+                if self._is_closed:
+                    break
+                try:
+                    async with asyncio.timeout(wait):
+                        await self._changed.wait()
+                except TimeoutError:
+                    pass
+        return None
+
+    def _take(self) -> Taken | None:
+        """In the log's thread."""
+        grouping = self._grouping
+        now = time.monotonic()
+        max_items = grouping.max_items if self._signal is not Signal.PROFILES else 0
+        if grouping.interval_s:
+            is_due = now >= self._next_start
+            limits = Limits(max_items, grouping.max_bytes, 0 if is_due else max_items, due_unix_nano=-1)
+        else:
+            due = self._clock() - int(grouping.flush_timeout_s * 1e9)
+            limits = Limits(max_items, grouping.max_bytes, grouping.min_items, grouping.min_bytes, due)
+        while (group := self.subscriber.take(limits)) is not None:
+            try:
+                self.subscriber.journal.sync()
+                found = self.subscriber.payloads(group)
+            except OSError:
+                self.subscriber.give_back(group)
+                raise
+            if found:
+                self._next_start = now + grouping.interval_s
+                return Taken(_batch_of(group, found), group, is_alone=len(found) == 1)
+            self.subscriber.settle(group)  # all of it was damaged
+        return None
+
+    async def settle(self, taken: Taken, error: Exception | None = None) -> None:
+        """Note that it is done with."""
+        group: Group = taken.ticket  # type: ignore[assignment]
+
+        def work() -> None:
+            self.subscriber.settle(group)
+            now = time.monotonic()
+            if now >= self._collected + COLLECT_S or not self.subscriber.owed.batches:
+                self._collected = now
+                self._service.log.collect()
+
+        await self._service.run(work)
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def give_back(self, taken: Taken, error: Exception) -> None:
+        """It stays in the log, and is the next one again."""
+        group: Group = taken.ticket  # type: ignore[assignment]
+        await self._service.run(lambda: self.subscriber.give_back(group))
+
+    async def split(self, taken: Taken) -> None:
+        """Its halves are the next ones."""
+        group: Group = taken.ticket  # type: ignore[assignment]
+        await self._service.run(lambda: self.subscriber.split(group))
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def bury(self, taken: Taken, reason: str, part: Batch | None = None) -> bool:
+        """Put it, or a part of it, among the dead letters; it is not settled by that."""
+        group: Group = taken.ticket  # type: ignore[assignment]
+
+        def work() -> None:
+            dead, name = self._service.log.dead, self.subscriber.state.name
+            if part is None:
+                for entry, payload in self.subscriber.payloads(group):
+                    dead.bury(name, reason, entry, payload)
+                return
+            first = group.entries[0]
+            head = first.head._replace(items=part.items, batch_id=part.id)
+            dead.bury(name, reason, first._replace(head=head), part.payload)
+
+        await self._service.run(work)
+        return True
+
+    async def close(self) -> None:
+        """What is in the log stays there."""
+        async with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+
+
+def _meta(origin: Origin, keys: tuple[str, ...]) -> bytes:
+    """What is kept of where a batch came from; batches with the same may be joined."""
+    content: dict[str, object] = {}
+    if origin.tenant:
+        content["tenant"] = origin.tenant
+    kept = {name: list(origin.metadata[name]) for name in sorted(origin.metadata) if not keys or name in keys}
+    if kept:
+        content["metadata"] = kept
+    return json.dumps(content, separators=(",", ":"), sort_keys=True).encode()
+
+
+def origin_of(meta: bytes) -> Origin:
+    """The opposite, as far as it was kept."""
+    content = json.loads(meta or b"{}")
+    metadata = {name: tuple(values) for name, values in content.get("metadata", {}).items()}
+    return Origin(tenant=content.get("tenant", ""), metadata=metadata or NO_METADATA)
+
+
+def _batch_of(group: Group, found: list[tuple[Entry, bytes]]) -> Batch:
+    signal = next(signal for signal, number in SIGNALS.items() if number == found[0][0].head.signal)
+    origin = origin_of(found[0][0].meta)
+    batches = [
+        Batch(
+            signal,
+            payload,
+            entry.head.items,
+            origin,
+            entry.head.wall_unix_nano,
+            entry.head.batch_id,
+            entry.head.requests,
+        )
+        for entry, payload in found
+    ]
+    return replace(join(batches), id=group.token) if len(batches) > 1 else batches[0]

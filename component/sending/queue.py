@@ -1,0 +1,264 @@
+"""The queue of one signal in memory, and what any queue is."""
+
+import asyncio
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from typing import Protocol
+
+from airis.component.errors import Partial, Retryable
+from airis.component.sending.config import SendingQueueConfig
+from airis.data import Batch, Signal, join, kernels
+
+FULL_RETRY_S = 1.0
+
+
+@dataclass(slots=True)
+class Taken:
+    """What is delivered together."""
+
+    batch: Batch
+    """All of it as one; its id is the same whenever the same is taken again."""
+    ticket: object
+    """What the queue knows it by."""
+    is_alone: bool = True
+    """Whether it is a single batch, and not several joined."""
+
+
+class Queue(Protocol):
+    """What waits to be sent."""
+
+    is_durable: bool
+    """Whether what is given up goes to the dead letters, and what is left at the end stays."""
+
+    async def put(self, batch: Batch) -> None:
+        """Return when the queue answers for the batch; raises Retryable, or the outcome where it is waited for."""
+        ...
+
+    async def take(self) -> Taken | None:
+        """The next to deliver, waited for; None when there will be no more."""
+        ...
+
+    async def settle(self, taken: Taken, error: Exception | None = None) -> None:
+        """It was delivered, or will never be for this reason."""
+        ...
+
+    async def give_back(self, taken: Taken, error: Exception) -> None:
+        """It could not be delivered now, and is to be taken again."""
+        ...
+
+    async def split(self, taken: Taken) -> None:
+        """Take what was joined in two parts from now on."""
+        ...
+
+    async def bury(self, taken: Taken, reason: str, part: Batch | None = None) -> bool:
+        """Put it, or a part of it, among the dead letters; False where there are none."""
+        ...
+
+    def size(self) -> float:
+        """How much is in it, what is under way included, in the unit of its capacity."""
+        ...
+
+    def capacity(self) -> float:
+        """Most that may be in it, 0 for no limit."""
+        ...
+
+    async def close(self) -> None:
+        """Take nothing new; who takes gets what is left (in memory), or None."""
+        ...
+
+
+def full(limit: int, sizer: str) -> Retryable:
+    """What a sender is told who came when there was no room."""
+    return Retryable(f"the sending queue is full ({limit} {sizer})", FULL_RETRY_S)
+
+
+def size_in(sizer: str, batch: Batch) -> int:
+    """How much a batch is."""
+    return {"requests": 1, "items": batch.items}.get(sizer) or (batch.size_bytes if sizer == "bytes" else 1)
+
+
+def parts_of(batch: Batch, max_items: int) -> list[Batch]:
+    """A batch in parts of so many items; their ids follow from its own, so that a store knows those that come again."""
+    payloads = kernels.split(batch.signal, batch.payload, max_items)
+    if len(payloads) == 1:
+        return [batch]
+    ids = derived_ids(batch.id, len(payloads))
+    counts = [kernels.count_items(batch.signal, payload) for payload in payloads]
+    return [
+        replace(batch, payload=payload, items=items, id=part_id)
+        for payload, items, part_id in zip(payloads, counts, ids, strict=True)
+    ]
+
+
+def derived_ids(batch_id: bytes, count: int) -> list[bytes]:
+    """As many ids that follow from one."""
+    return [blake2b(batch_id + part.to_bytes(4, "big"), digest_size=16).digest() for part in range(count)]
+
+
+@dataclass(slots=True)
+class _Held:
+    batch: Batch
+    size: int
+    since: float
+    done: "asyncio.Future[None] | None"
+
+
+@dataclass(slots=True)
+class _Partition:
+    """What may be joined."""
+
+    waiting: deque[_Held] = field(default_factory=deque[_Held])
+    size: int = 0
+    """In the unit of the batches that are made of it."""
+
+
+class MemoryQueue:
+    """Batches of one signal in memory: a crash loses them, unless senders wait for the outcome."""
+
+    is_durable = False
+
+    def __init__(self, config: SendingQueueConfig, signal: Signal, clock: Callable[[], float] = time.monotonic) -> None:
+        self._config = config
+        self._joins = config.batch if signal is not Signal.PROFILES else None
+        self._clock = clock
+        self._partitions: OrderedDict[Hashable, _Partition] = OrderedDict()
+        self._size = 0
+        self._is_closed = False
+        self._changed = asyncio.Condition()
+
+    def size(self) -> float:
+        """How much is in it."""
+        return self._size
+
+    def capacity(self) -> float:
+        """Most that may be in it."""
+        return self._config.queue_size
+
+    async def put(self, batch: Batch) -> None:
+        """Return when it is in the queue or, with wait_for_result, delivered."""
+        size = size_in(self._config.sizer, batch)
+        async with self._changed:
+            while self._size and self._size + size > self._config.queue_size and not self._is_closed:
+                if not self._config.block_on_overflow:
+                    raise Retryable(
+                        f"the sending queue is full ({self._config.queue_size} {self._config.sizer})", FULL_RETRY_S
+                    )
+                await self._changed.wait()
+            if self._is_closed:
+                raise Retryable("the exporter is shut down")
+            done = asyncio.get_running_loop().create_future() if self._config.wait_for_result else None
+            self._size += size
+            partition = self._partitions.setdefault(self._key(batch), _Partition())
+            partition.waiting.append(_Held(batch, size, self._clock(), done))
+            partition.size += self._measure(batch)
+            self._changed.notify_all()
+        if done is not None:
+            await done
+
+    def _key(self, batch: Batch) -> Hashable:
+        joins = self._joins
+        if joins is None:
+            return None
+        metadata = batch.origin.metadata
+        return batch.origin.tenant, *(metadata.get(key.lower(), ()) for key in joins.partition.metadata_keys)
+
+    def _measure(self, batch: Batch) -> int:
+        return size_in(self._joins.sizer, batch) if self._joins else 1
+
+    async def take(self) -> Taken | None:
+        """The next to deliver: one batch, or joined ones as soon as they are enough, or waited long enough."""
+        async with self._changed:
+            while True:
+                wait: float | None = None
+                for key, partition in self._partitions.items():
+                    due = self._due_in(partition)
+                    if due <= 0:
+                        return self._take(key, partition)
+                    wait = due if wait is None else min(wait, due)
+                if self._is_closed and not self._partitions:
+                    return None
+                try:
+                    async with asyncio.timeout(wait):
+                        await self._changed.wait()
+                except TimeoutError:
+                    continue
+
+    def _due_in(self, partition: _Partition) -> float:
+        joins = self._joins
+        if joins is None or self._is_closed or partition.size >= joins.min_size:
+            return 0.0
+        return partition.waiting[0].since + joins.flush_timeout - self._clock()
+
+    def _take(self, key: Hashable, partition: _Partition) -> Taken:
+        limit = (self._joins.max_size if self._joins else 1) or (1 << 62)
+        held: list[_Held] = []
+        size = 0
+        while partition.waiting:
+            measure = self._measure(partition.waiting[0].batch)
+            if held and size + measure > limit:
+                break
+            held.append(partition.waiting.popleft())
+            size += measure
+            partition.size -= measure
+        if not partition.waiting:
+            del self._partitions[key]
+        else:
+            self._partitions.move_to_end(key)  # the others have their turn
+        return Taken(joined([each.batch for each in held]), held, is_alone=len(held) == 1)
+
+    async def settle(self, taken: Taken, error: Exception | None = None) -> None:
+        """Make room, and tell who waits for the outcome."""
+        held: list[_Held] = taken.ticket  # type: ignore[assignment]
+        shares = outcomes_for([each.batch for each in held], error)
+        for each, outcome in zip(held, shares, strict=True):
+            if each.done is not None and not each.done.done():
+                if outcome is None:
+                    each.done.set_result(None)
+                else:
+                    each.done.set_exception(outcome)
+        async with self._changed:
+            self._size -= sum(each.size for each in held)
+            self._changed.notify_all()
+
+    async def give_back(self, taken: Taken, error: Exception) -> None:
+        """There is no other time: it is lost, or its senders are told."""
+        await self.settle(taken, error)
+
+    async def split(self, taken: Taken) -> None:
+        """Put what was joined back, each batch for itself."""
+        held: list[_Held] = taken.ticket  # type: ignore[assignment]
+        async with self._changed:
+            for each in held:
+                alone = _Partition(deque([each]), 1 << 62)
+                key = (object(),)
+                self._partitions[key] = alone
+                self._partitions.move_to_end(key, last=False)
+            self._changed.notify_all()
+
+    async def bury(self, taken: Taken, reason: str, part: Batch | None = None) -> bool:
+        """There are no dead letters in memory."""
+        return False
+
+    async def close(self) -> None:
+        """Let those who wait to put go, and those who take have what is left."""
+        async with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+
+
+def joined(batches: list[Batch]) -> Batch:
+    """Batches as one, with an id that follows from theirs."""
+    if len(batches) == 1:
+        return batches[0]
+    whole = join(batches)
+    return replace(whole, id=blake2b(b"".join(batch.id for batch in batches), digest_size=16).digest())
+
+
+def outcomes_for(batches: list[Batch], error: Exception | None) -> list[Exception | None]:
+    """What the sender of each of joined batches is told."""
+    if isinstance(error, Partial) and len(batches) > 1:
+        return list(error.shares([batch.items for batch in batches]))
+    return [error] * len(batches)
