@@ -54,7 +54,7 @@ def test_each_says_what_it_does_how_stable_it_is_and_where_it_comes_from(page: s
         "acme_count Count what goes through. alpha for traces to metrics, logs to metrics, metrics to metrics" in said
     )
     summary = load(Kind.EXPORTER, "nop").summary
-    assert f"nop {summary} stable for traces, metrics, logs; airis.exporters.nop" in said
+    assert f"nop {summary} stable for traces, metrics, logs; alpha for profiles; airis.exporters.nop" in said
 
 
 def test_one_that_cannot_be_imported_is_no_end_of_the_list(page: str, document: dict[str, Any]) -> None:
