@@ -108,8 +108,9 @@ impl Budget {
 
     /// A share for a request that begins and has so many bytes, None where there was no space for too long or too many
     /// wait for it.
-    pub async fn enter(self: &Arc<Self>, bytes: usize, line: &Line) -> Option<Share> {
+    pub async fn enter(self: &Arc<Self>, bytes: usize, line: &Arc<Line>) -> Option<Share> {
         let mut share = self.share();
+        share.line = Some(line.clone());
         let bytes = bytes.min(MAX_AHEAD);
         // Who begins goes behind those who wait.
         if self.waiting() == 0 && share.take(OVERHEAD + bytes, false) {
@@ -124,7 +125,7 @@ impl Budget {
 
     /// A share of nothing, for what is only a question.
     pub fn share(self: &Arc<Self>) -> Share {
-        Share { budget: self.clone(), bytes: 0, needed: 0, passes: false }
+        Share { budget: self.clone(), line: None, bytes: 0, needed: 0, passes: false }
     }
 
     fn freed(&self) {
@@ -161,6 +162,7 @@ impl Drop for Counted<'_> {
 #[derive(Debug)]
 pub struct Share {
     budget: Arc<Budget>,
+    line: Option<Arc<Line>>,
     bytes: usize,
     /// Of them, what the request turned out to need.
     needed: usize,
@@ -169,22 +171,27 @@ pub struct Share {
 
 impl Share {
     /// Have room for so many bytes of the request in all, as soon as there is space; false where that takes too long.
-    pub async fn reserve(&mut self, bytes: usize) -> bool {
+    /// Of them `coming` have not been read, and wait meanwhile in the connection's window: false where too much does.
+    pub async fn reserve(&mut self, bytes: usize, coming: usize) -> bool {
         let more = (OVERHEAD + bytes).saturating_sub(self.bytes);
-        more == 0 || self.grow(more).await
+        more == 0 || self.grow(more, coming).await
     }
 
     /// Return once the limit is not passed, or by this one; false where that takes too long.
     pub async fn space(&mut self) -> bool {
-        self.grow(0).await
+        self.grow(0, 0).await
     }
 
-    async fn grow(&mut self, more: usize) -> bool {
+    async fn grow(&mut self, more: usize, coming: usize) -> bool {
         if self.take(more, true) {
             return true;
         }
-        let budget = self.budget.clone();
-        self.wait(more, &budget.growing).await
+        let (budget, line) = (self.budget.clone(), self.line.clone());
+        let kept = match &line {
+            Some(line) => line.enter(coming).map(Some),
+            None => Some(None),
+        };
+        kept.is_some() && self.wait(more, &budget.growing).await
     }
 
     /// Whether more may be read of a request of which so many bytes came. Within its room it may, even while the limit is
@@ -283,7 +290,9 @@ impl Drop for Share {
 mod tests {
     use super::*;
 
-    const ALONE: Line = Line { room: usize::MAX, each: 0, kept: AtomicUsize::new(0) };
+    fn alone() -> Arc<Line> {
+        Arc::new(Line::of_one())
+    }
 
     fn running<T>(work: impl Future<Output = T>) -> T {
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(work)
@@ -297,13 +306,13 @@ mod tests {
     fn who_finds_no_space_waits_for_it_in_order() {
         running(async {
             let budget = budget(2 * OVERHEAD, 10);
-            let first = budget.enter(0, &ALONE).await.unwrap();
-            let second = budget.enter(0, &ALONE).await.unwrap();
+            let first = budget.enter(0, &alone()).await.unwrap();
+            let second = budget.enter(0, &alone()).await.unwrap();
             let (sender, mut served) = tokio::sync::mpsc::unbounded_channel();
             for number in 0..3 {
                 let (budget, sender) = (budget.clone(), sender.clone());
                 tokio::spawn(async move {
-                    let share = budget.enter(0, &ALONE).await;
+                    let share = budget.enter(0, &alone()).await;
                     sender.send(number).unwrap();
                     drop(share);
                 });
@@ -324,13 +333,13 @@ mod tests {
     fn who_waits_too_long_or_behind_too_many_gets_nothing() {
         running(async {
             let budget = budget(OVERHEAD, 1);
-            let held = budget.enter(0, &ALONE).await.unwrap();
+            let held = budget.enter(0, &alone()).await.unwrap();
             let late = tokio::spawn({
                 let budget = budget.clone();
-                async move { budget.enter(0, &ALONE).await.is_none() }
+                async move { budget.enter(0, &alone()).await.is_none() }
             });
             tokio::task::yield_now().await;
-            assert!(budget.enter(0, &ALONE).await.is_none(), "one waits already");
+            assert!(budget.enter(0, &alone()).await.is_none(), "one waits already");
             assert!(late.await.unwrap());
             assert_eq!((budget.waiting(), budget.used()), (0, OVERHEAD));
             drop(held);
@@ -341,13 +350,13 @@ mod tests {
     fn one_request_alone_may_be_larger_than_all_and_grows_while_the_others_are_small() {
         running(async {
             let budget = budget(2 * OVERHEAD, 10);
-            let mut large = budget.enter(0, &ALONE).await.unwrap();
-            let mut other = budget.enter(0, &ALONE).await.unwrap();
-            assert!(large.reserve(10 * OVERHEAD).await);
-            assert!(large.reserve(20 * OVERHEAD).await);
-            assert!(!other.reserve(1).await, "the large one takes all");
+            let mut large = budget.enter(0, &alone()).await.unwrap();
+            let mut other = budget.enter(0, &alone()).await.unwrap();
+            assert!(large.reserve(10 * OVERHEAD, 0).await);
+            assert!(large.reserve(20 * OVERHEAD, 0).await);
+            assert!(!other.reserve(1, 0).await, "the large one takes all");
             drop(large);
-            assert!(other.reserve(1).await);
+            assert!(other.reserve(1, 0).await);
         });
     }
 
@@ -361,9 +370,9 @@ mod tests {
                 .map(|_| {
                     let (budget, most) = (budget.clone(), most.clone());
                     tokio::spawn(async move {
-                        let mut share = budget.enter(0, &ALONE).await.unwrap();
+                        let mut share = budget.enter(0, &alone()).await.unwrap();
                         tokio::task::yield_now().await;
-                        assert!(share.reserve(SIZE).await);
+                        assert!(share.reserve(SIZE, 0).await);
                         most.fetch_max(budget.used(), Ordering::Relaxed);
                         tokio::time::sleep(Duration::from_millis(10)).await;
                     })
@@ -382,20 +391,20 @@ mod tests {
     fn who_has_begun_goes_before_who_waits_to_begin() {
         running(async {
             let budget = budget(4 * OVERHEAD, 10);
-            let passing = budget.enter(8 * OVERHEAD, &ALONE).await.unwrap();
+            let passing = budget.enter(8 * OVERHEAD, &alone()).await.unwrap();
             let mut begun = budget.share();
             begun.add(OVERHEAD);
             let (sender, mut served) = tokio::sync::mpsc::unbounded_channel();
             tokio::spawn({
                 let (budget, sender) = (budget.clone(), sender.clone());
                 async move {
-                    let _share = budget.enter(2 * OVERHEAD, &ALONE).await.unwrap();
+                    let _share = budget.enter(2 * OVERHEAD, &alone()).await.unwrap();
                     sender.send("begins").unwrap();
                 }
             });
             tokio::task::yield_now().await;
             tokio::spawn(async move {
-                assert!(begun.reserve(2 * OVERHEAD).await);
+                assert!(begun.reserve(2 * OVERHEAD, 0).await);
                 sender.send("grows").unwrap();
             });
             tokio::task::yield_now().await;
@@ -409,10 +418,10 @@ mod tests {
         running(async {
             let budget = budget(1 << 20, 10);
             for _ in 0..50 {
-                budget.enter(budget.guess(), &ALONE).await.unwrap().settle(100_000);
+                budget.enter(budget.guess(), &alone()).await.unwrap().settle(100_000);
             }
             assert!((100_000..125_000).contains(&budget.guess()), "{}", budget.guess());
-            let share = budget.enter(budget.guess(), &ALONE).await.unwrap();
+            let share = budget.enter(budget.guess(), &alone()).await.unwrap();
             assert_eq!(budget.used(), OVERHEAD + budget.guess());
             drop(share);
         });
@@ -422,7 +431,7 @@ mod tests {
     fn of_one_connection_no_more_wait_than_leave_half_of_its_window() {
         running(async {
             let budget = budget(OVERHEAD, 1000);
-            let held = budget.enter(0, &ALONE).await.unwrap();
+            let held = budget.enter(0, &alone()).await.unwrap();
             let line = Arc::new(Line::new(10 * OVERHEAD, 4 * OVERHEAD));
             let waits: Vec<_> = (0..3)
                 .map(|_| {
@@ -443,11 +452,29 @@ mod tests {
     }
 
     #[test]
+    fn who_has_begun_does_not_wait_either_where_too_much_of_it_would_stay_in_the_window() {
+        running(async {
+            let budget = budget(2 * OVERHEAD, 1000);
+            let line = Arc::new(Line::new(10 * OVERHEAD, 4 * OVERHEAD));
+            let mut begun = budget.enter(0, &line).await.unwrap();
+            let passing = budget.enter(9 * OVERHEAD, &alone()).await.unwrap();
+            let _others = line.enter(3 * OVERHEAD);
+            let start = tokio::time::Instant::now();
+            assert!(!begun.reserve(3 * OVERHEAD, 3 * OVERHEAD).await);
+            assert_eq!(start.elapsed(), Duration::ZERO);
+            assert!(!begun.reserve(3 * OVERHEAD, 0).await);
+            assert_eq!(start.elapsed(), Duration::from_secs(5), "nothing of it is in the window");
+            drop(passing);
+            assert!(begun.reserve(3 * OVERHEAD, 3 * OVERHEAD).await);
+        });
+    }
+
+    #[test]
     fn at_the_limit_only_what_has_room_is_read() {
         running(async {
             let budget = budget(80 * OVERHEAD, 10);
-            let mut sized = budget.enter(10 * OVERHEAD, &ALONE).await.unwrap();
-            let unsized_one = budget.enter(OVERHEAD, &ALONE).await.unwrap();
+            let mut sized = budget.enter(10 * OVERHEAD, &alone()).await.unwrap();
+            let unsized_one = budget.enter(OVERHEAD, &alone()).await.unwrap();
             assert!(unsized_one.may_read(20 * OVERHEAD, false), "there is space");
             sized.cover(77 * OVERHEAD);
             assert_eq!(budget.used(), budget.limit());

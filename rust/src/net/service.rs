@@ -181,7 +181,7 @@ fn metadata(shared: &Shared, headers: &HeaderMap) -> Option<Arc<Metadata>> {
 /// OTLP over HTTP.
 async fn post(
     shared: &Shared,
-    line: &Line,
+    line: &Arc<Line>,
     (route, signal): (Route, Signal),
     media: Media,
     request: Request<Incoming>,
@@ -294,7 +294,7 @@ async fn frame_in_space(
         });
         match polled.await {
             Some(frame) => return frame.transpose().map_err(|_| Cut::Off),
-            None if share.reserve(came + MAX_FRAME as usize).await => {}
+            None if share.reserve(came + MAX_FRAME as usize, usize::MAX).await => {}
             None => return Err(Fault::Full.into()),
         }
     }
@@ -334,7 +334,7 @@ async fn read_body(
 async fn inflated(shared: &Shared, encoding: Encoding, body: Bytes, share: &mut Share) -> Result<Bytes, Fault> {
     let (limit, came) = (shared.settings.max_message, body.len());
     // Each of those that are inflated may become as large as the limit: they begin only while it is not passed.
-    if !(share.reserve(2 * came).await && share.space().await) {
+    if !(share.reserve(2 * came, 0).await && share.space().await) {
         return Err(Fault::Full);
     }
     let plain = heavy(came > HEAVY_COMPRESSED, move || inflate(encoding, &body, limit)).await?;
@@ -387,7 +387,7 @@ async fn hand_over(
 /// OTLP over gRPC: a call of one message.
 async fn export(
     shared: &Shared,
-    line: &Line,
+    line: &Arc<Line>,
     (route, signal): (Route, Signal),
     request: Request<Incoming>,
 ) -> Result<Reply, Gone> {
@@ -444,7 +444,7 @@ async fn read_message(body: &mut Incoming, limit: usize, share: &mut Share) -> R
             share.cover(deframer.room());
             if let Some(size) = deframer.announced().filter(|&size| !is_sized && size <= limit) {
                 is_sized = true;
-                if !share.reserve(size.min(MAX_AHEAD)).await {
+                if !share.reserve(size.min(MAX_AHEAD), size.saturating_sub(deframer.pending())).await {
                     return Err(Fault::Full.into());
                 }
             }
