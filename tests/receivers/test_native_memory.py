@@ -37,7 +37,7 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 class Sender:
-    """Sends many calls side by side on one connection, a frame of each in turn, as far as the windows let it."""
+    """Sends many calls side by side on one connection, a whole frame of each in turn, as far as the windows let it."""
 
     def __init__(self, connection: Http2) -> None:
         self.connection = connection
@@ -66,8 +66,8 @@ class Sender:
         while may_send:
             may_send = False
             for stream, rest in list(self.rest.items()):
-                size = min(len(rest), self.window, self.windows[stream], FRAME_BYTES)
-                if not size:
+                size = min(len(rest), FRAME_BYTES)
+                if size > min(self.window, self.windows[stream]):
                     continue
                 self.connection.send(frame(DATA, END_STREAM if size == len(rest) else 0, stream, rest[:size]))
                 self.window -= size
