@@ -86,8 +86,8 @@ class OtlpAdmissionConfig(Config):
         default=5.0,
         ge=0,
         description="How long a request waits for space before it is refused, and told to come again after a second. "
-        "Of one HTTP/2 connection only so many wait as leave half of its window to those that have begun; the others are "
-        "refused at once.",
+        "Of one HTTP/2 connection only so many wait as leave half of its window to those that have begun; the others "
+        "are refused at once.",
     )
 
 

@@ -390,24 +390,30 @@ mod tests {
     #[test]
     fn who_has_begun_goes_before_who_waits_to_begin() {
         running(async {
-            let budget = budget(4 * OVERHEAD, 10);
-            let passing = budget.enter(8 * OVERHEAD, &alone()).await.unwrap();
-            let mut begun = budget.share();
+            let budget = budget(11 * OVERHEAD, 10);
+            let (mut begun, mut other) = (budget.share(), budget.share());
             begun.add(OVERHEAD);
+            other.add(5 * OVERHEAD);
+            let passing = budget.enter(8 * OVERHEAD, &alone()).await.unwrap();
             let (sender, mut served) = tokio::sync::mpsc::unbounded_channel();
             tokio::spawn({
                 let (budget, sender) = (budget.clone(), sender.clone());
                 async move {
-                    let _share = budget.enter(2 * OVERHEAD, &alone()).await.unwrap();
+                    let _share = budget.enter(0, &alone()).await.unwrap();
                     sender.send("begins").unwrap();
                 }
             });
             tokio::task::yield_now().await;
             tokio::spawn(async move {
-                assert!(begun.reserve(2 * OVERHEAD, 0).await);
+                assert!(begun.reserve(3 * OVERHEAD, 0).await);
                 sender.send("grows").unwrap();
             });
             tokio::task::yield_now().await;
+            drop(other);
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(budget.used(), 10 * OVERHEAD, "there is space for one, but it is not its turn");
             drop(passing);
             assert_eq!((served.recv().await, served.recv().await), (Some("grows"), Some("begins")));
         });
