@@ -37,7 +37,7 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 class Sender:
-    """Sends many calls side by side on one connection, a whole frame of each in turn, as far as the windows let it."""
+    """Sends many calls side by side on one connection, a frame of each in turn, as far as the windows let it."""
 
     def __init__(self, connection: Http2) -> None:
         self.connection = connection
@@ -60,14 +60,14 @@ class Sender:
             self.connection.send(export_head(stream))
         await self._answered()
 
-    def _send(self) -> bool:
+    def _send(self, smallest: int = 1) -> bool:
         has_sent = False
         may_send = True
         while may_send:
             may_send = False
             for stream, rest in list(self.rest.items()):
-                size = min(len(rest), FRAME_BYTES)
-                if size > min(self.window, self.windows[stream]):
+                size = min(len(rest), FRAME_BYTES, self.window, self.windows[stream])
+                if size < min(len(rest), smallest):
                     continue
                 self.connection.send(frame(DATA, END_STREAM if size == len(rest) else 0, stream, rest[:size]))
                 self.window -= size
@@ -106,10 +106,10 @@ class Sender:
             pass
 
     async def send_what_is_taken(self) -> None:
-        """Return when the windows have been closed for a while."""
+        """Return when the windows have been closed for a while; only whole frames are sent."""
         quiet = 0
         while quiet < 20:
-            quiet = 0 if self._send() else quiet + 1
+            quiet = 0 if self._send(FRAME_BYTES) else quiet + 1
             await self._answered()
 
     async def send_all(self) -> None:
