@@ -83,15 +83,18 @@ class OtlpAdmissionConfig(Config):
     """How much may be on its way; over the native transport."""
 
     request_limit_mib: int = Field(
-        default=128,
+        default=32,
         ge=1,
         lt=2**32,
-        description="Memory for all requests that are read, wait or are held, in MiB; at most one request passes it.",
+        description="Memory for all requests that are read, wait or are held, in MiB; one request at a time may pass "
+        "it. It bounds what may be unanswered, so a slow exporter may need more: what comes in one of its round trips.",
     )
     max_wait: Duration = Field(
         default=5.0,
         ge=0,
-        description="How long a request waits for space before it is refused, and told to come again after a second.",
+        description="How long a request waits for space before it is refused, and told to come again after a second. "
+        "Of one HTTP/2 connection only so many wait as leave half of its window to those that have begun; the others "
+        "are refused at once.",
     )
 
 

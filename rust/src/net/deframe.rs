@@ -2,11 +2,10 @@
 
 use hyper::body::Bytes;
 
+use super::budget::MAX_AHEAD;
 use super::fault::Fault;
 
 const PREFIX: usize = 5;
-/// Room made for a message before it comes, at most.
-const MAX_GUESS: usize = 2 * 1024 * 1024;
 
 /// One message as it came.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,6 +45,18 @@ impl Deframer {
         self.piece.len() + self.buffer.len()
     }
 
+    /// Bytes of memory in use.
+    pub fn room(&self) -> usize {
+        self.piece.len() + self.buffer.capacity()
+    }
+
+    /// Size of the next message with its prefix, once that came.
+    pub fn announced(&self) -> Option<usize> {
+        let ready = if self.buffer.is_empty() { &self.piece[..] } else { &self.buffer };
+        let [_, length @ ..] = ready.first_chunk::<PREFIX>()?;
+        Some(PREFIX + u32::from_be_bytes(*length) as usize)
+    }
+
     /// The next message once it is whole.
     pub fn message(&mut self) -> Result<Option<Message>, Fault> {
         let ready = if self.buffer.is_empty() { &self.piece[..] } else { &self.buffer };
@@ -61,7 +72,7 @@ impl Deframer {
         let is_compressed = flag == 1;
         if content.len() < length {
             if self.buffer.is_empty() {
-                self.buffer.reserve_exact((PREFIX + length).min(MAX_GUESS.max(self.piece.len())));
+                self.buffer.reserve_exact((PREFIX + length).min(MAX_AHEAD.max(self.piece.len())));
             }
             return Ok(None);
         }

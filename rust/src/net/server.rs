@@ -20,11 +20,11 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Sleep, sleep_until};
 use tokio_rustls::TlsAcceptor;
 
-use super::budget::Budget;
+use super::budget::{Budget, Line};
 use super::desk::{Desk, Event};
 use super::pace::{Due, Limits, Pace};
 use super::service::{Shared, serve};
-use super::settings::{MAX_HEAD, Protocol, Settings};
+use super::settings::{MAX_FRAME, MAX_HEAD, Protocol, Settings};
 use super::stream::{Listener, Plain, Secured, Stream};
 
 /// Bytes that a client may send ahead on one HTTP/2 connection; half of it on one stream. While there is no space for
@@ -33,8 +33,6 @@ const MAX_WINDOW: usize = 2 * 1024 * 1024;
 const MIN_WINDOW: usize = 128 * 1024;
 /// The part of the budget that all connections may send ahead.
 const WINDOW_SHARE: usize = 4;
-/// Largest frame; a request in one frame is not copied together.
-const MAX_FRAME: u32 = 256 * 1024;
 /// Bytes read from a connection at once, at most; hyper begins with few, and asks for more as long as more comes.
 const READ_BUFFER: usize = 512 * 1024;
 /// Bytes that tell which protocol a client speaks, with what comes with them.
@@ -273,15 +271,16 @@ async fn connection(common: &Common, shared: Arc<Shared>, stream: Plain, certifi
     if is_http2 {
         stream.read_frames(PREFACE.len());
     }
+    let window = common.window();
+    let line = Arc::new(if is_http2 { Line::new(window as usize, window as usize / 2) } else { Line::of_one() });
     let service = service_fn({
         let (shared, pace) = (shared.clone(), pace.clone());
-        move |request| serve(shared.clone(), pace.clone(), request)
+        move |request| serve(shared.clone(), pace.clone(), line.clone(), request)
     });
     let stream = TokioIo::new(stream);
     let settings = &shared.settings;
     if is_http2 {
         pace.is_http2();
-        let window = common.window();
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder
             .timer(TokioTimer::new())

@@ -6,18 +6,18 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use hyper::body::{Body as _, Bytes, Incoming};
+use hyper::body::{Body as _, Bytes, Frame, Incoming};
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap};
 use hyper::{Method, Request, Response};
 
-use super::budget::{Budget, Share};
+use super::budget::{Budget, Line, MAX_AHEAD, Share};
 use super::deframe::Deframer;
 use super::desk::{self, Desk, Event, Kind, Media, Metadata, Route};
 use super::fault::Fault;
 use super::inflate::{Encoding, inflate};
 use super::pace::{Call, Pace};
 use super::reply::{Body, Reply, streaming};
-use super::settings::{Protocol, Settings};
+use super::settings::{MAX_FRAME, Protocol, Settings};
 use airis_kernels::json::from_json;
 use airis_kernels::otlp::Signal;
 use airis_kernels::validate::{Validated, count_items, validate};
@@ -28,8 +28,6 @@ const HEAVY: usize = 1024 * 1024;
 const HEAVY_JSON: usize = 256 * 1024;
 /// The same, compressed.
 const HEAVY_COMPRESSED: usize = 128 * 1024;
-/// Room made for a body before it comes, at most.
-const MAX_GUESS: usize = 2 * 1024 * 1024;
 /// Largest message of a call that brings no telemetry; Python knows the number, too.
 const CALL_MESSAGE: usize = 64 * 1024;
 /// A body up to this size is copied, so that it does not keep the connection's whole buffer.
@@ -58,20 +56,25 @@ pub struct Shared {
 /// Answer one request. Dropped, the client is gone.
 ///
 /// Who may send will be decided here, before the budget is entered: by Python, asked once for each credential.
-pub async fn serve(shared: Arc<Shared>, pace: Arc<Pace>, request: Request<Incoming>) -> Result<Response<Body>, Gone> {
+pub async fn serve(
+    shared: Arc<Shared>,
+    pace: Arc<Pace>,
+    line: Arc<Line>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Gone> {
     if shared.desk.is_swamped() {
         return Err(Gone);
     }
     let call = pace.begin();
     let reply = match shared.settings.protocol {
         Protocol::Grpc => match route(&shared, &request) {
-            Some(route) if is_grpc(&request) => export(&shared, route, request).await?,
+            Some(route) if is_grpc(&request) => export(&shared, &line, route, request).await?,
             None if is_grpc(&request) => return stream(shared, call, request).await,
             _ => odd_head(&shared, request).await?,
         },
         Protocol::Http => match (route(&shared, &request), media(&request)) {
             (Some(route), Some(media)) if request.method() == Method::POST => {
-                post(&shared, route, media, request).await?
+                post(&shared, &line, route, media, request).await?
             }
             _ => odd_head(&shared, request).await?,
         },
@@ -158,7 +161,7 @@ fn throw_away(shared: &Shared, head: &Request<()>, body: Option<Incoming>) {
     tokio::spawn(tokio::time::timeout(longest, async move { while let Some(Ok(_)) = frame(&mut body).await {} }));
 }
 
-async fn frame(body: &mut Incoming) -> Option<Result<hyper::body::Frame<Bytes>, hyper::Error>> {
+async fn frame(body: &mut Incoming) -> Option<Result<Frame<Bytes>, hyper::Error>> {
     poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await
 }
 
@@ -175,6 +178,7 @@ fn metadata(shared: &Shared, headers: &HeaderMap) -> Option<Arc<Metadata>> {
 /// OTLP over HTTP.
 async fn post(
     shared: &Shared,
+    line: &Arc<Line>,
     (route, signal): (Route, Signal),
     media: Media,
     request: Request<Incoming>,
@@ -188,12 +192,22 @@ async fn post(
             None => return odd(shared, Fault::Encoding(encoding.to_owned()), &head, Some(body), None).await,
         },
     };
-    let Some(mut share) = shared.budget.enter().await else {
+    let declared = header(head.headers(), CONTENT_LENGTH).parse::<usize>().ok();
+    if declared.is_some_and(|size| size > shared.settings.max_message) {
+        return odd(shared, Fault::TooLarge, &head, Some(body), None).await;
+    }
+    let expected = match (declared, encoding) {
+        (Some(size), None) => size,
+        // What it becomes is like what others became.
+        (Some(size), Some(_)) => size.max(shared.budget.guess()),
+        (None, _) => shared.budget.guess(),
+    };
+    let Some(mut share) = shared.budget.enter(expected, line).await else {
         return odd(shared, Fault::Full, &head, Some(body), None).await;
     };
     let mut cut_off = CutOff { shared, head: &head, is_whole: false };
     let read = {
-        let reading = read_body(&mut body, head.headers(), shared.settings.max_message, &mut share);
+        let reading = read_body(&mut body, declared, shared.settings.max_message, &mut share);
         in_time(shared, reading).await
     };
     cut_off.is_whole = !matches!(read, Err(Cut::Late | Cut::Off));
@@ -254,40 +268,68 @@ async fn in_time<T>(shared: &Shared, reading: impl Future<Output = Result<T, Cut
     }
 }
 
-async fn read_body(body: &mut Incoming, headers: &HeaderMap, limit: usize, share: &mut Share) -> Result<Bytes, Cut> {
-    let declared = header(headers, CONTENT_LENGTH).parse::<usize>().ok();
-    if declared.is_some_and(|size| size > limit) {
-        return Err(Fault::TooLarge.into());
+/// The next frame of a body of which so many bytes came, once there is space for it. Nothing is taken before: what has
+/// not been read keeps its client from sending more.
+async fn frame_in_space(
+    body: &mut Incoming,
+    share: &mut Share,
+    came: usize,
+    is_sized: bool,
+) -> Result<Option<Frame<Bytes>>, Cut> {
+    loop {
+        let polled = poll_fn(|cx| {
+            if !share.may_read(came, is_sized) {
+                return Poll::Ready(None);
+            }
+            Pin::new(&mut *body).poll_frame(cx).map(Some)
+        });
+        match polled.await {
+            Some(frame) => return frame.transpose().map_err(|_| Cut::Off),
+            None if share.reserve(came + MAX_FRAME as usize, usize::MAX).await => {}
+            None => return Err(Fault::Full.into()),
+        }
     }
+}
+
+async fn read_body(
+    body: &mut Incoming,
+    declared: Option<usize>,
+    limit: usize,
+    share: &mut Share,
+) -> Result<Bytes, Cut> {
     let mut whole = Vec::new();
-    while let Some(frame) = frame(body).await {
-        let Ok(piece) = frame.map_err(|_| Cut::Off)?.into_data() else { continue };
+    loop {
+        let next = match declared {
+            // All that is to come is its end.
+            Some(size) if size <= whole.len() => frame(body).await.transpose().map_err(|_| Cut::Off)?,
+            _ => frame_in_space(body, share, whole.len(), declared.is_some()).await?,
+        };
+        let Some(next) = next else { return Ok(whole.into()) };
+        let Ok(piece) = next.into_data() else { continue };
         if piece.len() > limit - whole.len() {
             return Err(Fault::TooLarge.into());
         }
-        if !share.grow(piece.len()).await {
-            return Err(Fault::Full.into());
-        }
         if whole.is_empty() {
             if piece.len() > SMALL && (body.is_end_stream() || declared == Some(piece.len())) {
+                share.cover(piece.len());
                 return Ok(piece);
             }
-            whole.reserve_exact(declared.unwrap_or(piece.len()).max(piece.len()).min(MAX_GUESS.max(piece.len())));
+            whole.reserve_exact(declared.unwrap_or(piece.len()).max(piece.len()).min(MAX_AHEAD.max(piece.len())));
         }
         whole.extend_from_slice(&piece);
+        share.cover(whole.capacity());
     }
-    Ok(whole.into())
 }
 
 /// The plain body; it takes the place of the one that came in the budget.
 async fn inflated(shared: &Shared, encoding: Encoding, body: Bytes, share: &mut Share) -> Result<Bytes, Fault> {
-    if !share.space().await {
+    let (limit, came) = (shared.settings.max_message, body.len());
+    // Each of those that are inflated may become as large as the limit: they begin only while it is not passed.
+    if !(share.reserve(2 * came, 0).await && share.space().await) {
         return Err(Fault::Full);
     }
-    let (limit, came) = (shared.settings.max_message, body.len());
     let plain = heavy(came > HEAVY_COMPRESSED, move || inflate(encoding, &body, limit)).await?;
-    share.add(plain.len());
-    share.shrink(came);
+    share.cover(came + plain.capacity());
     Ok(plain.into())
 }
 
@@ -312,6 +354,7 @@ async fn hand_over(
     body: Bytes,
     mut share: Share,
 ) -> Result<Reply, Gone> {
+    share.settle(body.len());
     let most = if media == Media::Json { HEAVY_JSON } else { HEAVY };
     let checked = heavy(body.len() > most, {
         let body = body.clone();
@@ -324,8 +367,7 @@ async fn hand_over(
     let payload = match repaired {
         Some(payload) => {
             // It takes the place of the body in the budget.
-            share.add(payload.len());
-            share.shrink(body.len());
+            share.cover(payload.len());
             payload.into()
         }
         None => body,
@@ -346,9 +388,16 @@ fn check(signal: Signal, media: Media, body: &[u8]) -> Result<Validated, String>
 }
 
 /// OTLP over gRPC: a call of one message.
-async fn export(shared: &Shared, (route, signal): (Route, Signal), request: Request<Incoming>) -> Result<Reply, Gone> {
+async fn export(
+    shared: &Shared,
+    line: &Arc<Line>,
+    (route, signal): (Route, Signal),
+    request: Request<Incoming>,
+) -> Result<Reply, Gone> {
     let (head, mut body) = apart(request);
-    let Some(mut share) = shared.budget.enter().await else {
+    let Some(mut share) = shared.budget.enter(shared.budget.guess(), line).await else {
+        // What came of it is kept no longer: the others on the connection need its window.
+        drop(body);
         return odd(shared, Fault::Full, &head, None, None).await;
     };
     let read = {
@@ -385,14 +434,23 @@ fn grpc_encoding(shared: &Shared, headers: &HeaderMap) -> Result<Encoding, Fault
 
 async fn read_message(body: &mut Incoming, limit: usize, share: &mut Share) -> Result<super::deframe::Message, Cut> {
     let mut deframer = Deframer::new(limit);
-    let mut found = None;
-    while let Some(frame) = frame(body).await {
-        let Ok(piece) = frame.map_err(|_| Cut::Off)?.into_data() else { continue };
-        if !share.grow(piece.len()).await {
-            return Err(Fault::Full.into());
-        }
+    let (mut found, mut is_sized) = (None, false);
+    loop {
+        let next = match found {
+            None => frame_in_space(body, share, deframer.pending(), is_sized).await?,
+            Some(_) => frame(body).await.transpose().map_err(|_| Cut::Off)?,
+        };
+        let Some(next) = next else { break };
+        let Ok(piece) = next.into_data() else { continue };
         deframer.push(piece);
         if found.is_none() {
+            share.cover(deframer.room());
+            if let Some(size) = deframer.announced().filter(|&size| !is_sized && size <= limit) {
+                is_sized = true;
+                if !share.reserve(size.min(MAX_AHEAD), size.saturating_sub(deframer.pending())).await {
+                    return Err(Fault::Full.into());
+                }
+            }
             found = deframer.message()?;
         }
         if found.is_some() && deframer.pending() > 0 {

@@ -10,6 +10,8 @@ use airis_kernels::otlp::Signal;
 
 /// Largest head of a request.
 pub const MAX_HEAD: u32 = 64 * 1024;
+/// Largest frame; a request in one frame is not copied together.
+pub const MAX_FRAME: u32 = 256 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
