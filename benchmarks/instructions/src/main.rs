@@ -5,16 +5,21 @@
 //! are found.
 
 use std::hint::black_box;
+use std::sync::Arc;
 
 use airis_kernels::blocks::Tables;
+use airis_kernels::buffers::Buffer;
+use airis_kernels::edits::{Algorithm, Edit, Edits, Given as Value, Level as At, Name, Source, When, apply};
+use airis_kernels::json::{from_json, to_json};
 use airis_kernels::logs::Logs;
 use airis_kernels::metrics::Metrics;
 use airis_kernels::otlp::Signal;
-use airis_kernels::scan::{Level, scan};
+use airis_kernels::scan::scan;
 use airis_kernels::series::Registered;
-use airis_kernels::split::split;
+use airis_kernels::split::{Limits, split};
 use airis_kernels::traces::Traces;
 use airis_kernels::validate::{count_items, validate};
+use airis_kernels::view::{Level, View};
 use airis_payloads::{Kind, payload};
 
 const ITEMS: usize = 512;
@@ -28,7 +33,9 @@ const SERIES: usize = 100_000;
 /// What a kernel is given.
 struct Given {
     signal: Signal,
-    payload: Vec<u8>,
+    payload: Buffer,
+    json: Vec<u8>,
+    edits: Edits,
     /// Its metric series.
     known: Registered,
 }
@@ -38,11 +45,15 @@ type Kernel = (&'static str, &'static [(&'static str, Kind)], fn(&Given));
 /// A kernel is a line here: its name, what it is run on, and a call whose result nobody may leave out.
 #[rustfmt::skip]
 const KERNELS: &[Kernel] = &[
-    ("validate", ALL, |given| keep(validate(given.signal, &given.payload))),
-    ("count", ALL, |given| keep(count_items(given.signal, &given.payload))),
-    ("split", ALL, |given| keep(split(given.signal, &given.payload, 100))),
-    ("scan", ALL, |given| keep(scan(given.signal, &given.payload))),
-    ("scan, attribute", ALL, |given| keep(scan(given.signal, &given.payload).map(|index| index.attribute(&given.payload, b"http.route", Level::Item).len()))),
+    ("validate", ALL, |given| keep(validate(given.signal, given.bytes()))),
+    ("count", ALL, |given| keep(count_items(given.signal, given.bytes()))),
+    ("split", ALL, |given| keep(split(given.signal, given.payload.clone(), Limits { items: 100, bytes: usize::MAX, level: Level::Item }))),
+    ("scan", ALL, |given| keep(given.view())),
+    ("scan, attribute", ALL, |given| keep(given.view().attribute(b"http.route", Level::Item).len())),
+    ("scan, every other item, bytes", ALL, |given| keep(given.view().select(&[0, 1].repeat(ITEMS / 2)).map(|view| view.encode().to_vec()))),
+    ("scan, set, delete, hash, bytes", ALL, edit),
+    ("from JSON", ALL, |given| keep(from_json(given.signal, &given.json))),
+    ("to JSON", ALL, |given| keep(to_json(given.signal, given.bytes()))),
     ("scan, blocks", ALL, |given| blocks(given, &given.known)),
     ("scan, blocks, new series", METRICS, |given| blocks(given, &Registered::new(SERIES))),
 ];
@@ -70,25 +81,50 @@ fn keep<T>(result: T) {
     black_box(result);
 }
 
+impl Given {
+    fn bytes(&self) -> &[u8] {
+        (*self.payload).as_ref()
+    }
+
+    fn view(&self) -> View {
+        scan(self.signal, self.payload.clone()).expect("a payload is well-formed")
+    }
+}
+
 fn given(kind: Kind) -> Given {
     let signal = Signal::from_name(kind.signal()).expect("the kernels know every signal");
-    let payload = payload(kind, ITEMS, 1, NOW).bytes;
-    let mut known = Registered::new(SERIES);
+    let bytes = payload(kind, ITEMS, 1, NOW).bytes;
+    let json = to_json(signal, &bytes).expect("a payload is well-formed");
+    let attribute = |key: &str| Source { level: At::Item, name: Name::Attribute(key.as_bytes().into()), path: vec![] };
+    let edits = Edits::new(&[
+        Edit::Set {
+            target: attribute("deployment.environment"),
+            value: Value::Literal(b"\x0a\x04prod".to_vec()),
+            when: When::Always,
+        },
+        Edit::Delete(attribute("user_agent.original")),
+        Edit::Hash(attribute("url.path"), Algorithm::Sha256),
+    ]);
+    let mut given = Given { signal, payload: Arc::new(bytes), json, edits, known: Registered::new(SERIES) };
     if signal == Signal::Metrics {
-        let index = scan(signal, &payload).expect("a payload is well-formed");
-        let new = Metrics::encode(&index, &payload, NOW, &known).registered;
-        known.add(&new);
+        let new = Metrics::encode(&given.view(), NOW, &given.known).registered;
+        given.known.add(&new);
     }
-    Given { signal, payload, known }
+    given
+}
+
+fn edit(given: &Given) {
+    let stages = given.edits.stages(given.signal).expect("all items have attributes");
+    keep(apply(stages, &given.view(), None).map(|view| view.map(|view| view.encode().to_vec())));
 }
 
 fn blocks(given: &Given, known: &Registered) {
-    let Given { signal, payload, .. } = given;
-    let index = scan(*signal, payload).expect("a payload is well-formed");
-    let tables: Box<dyn Tables> = match signal {
-        Signal::Traces => Box::new(Traces::encode(&index, payload, NOW)),
-        Signal::Logs => Box::new(Logs::encode(&index, payload, NOW)),
-        Signal::Metrics => Box::new(Metrics::encode(&index, payload, NOW, known)),
+    let view = given.view();
+    let tables: Box<dyn Tables> = match given.signal {
+        Signal::Traces => Box::new(Traces::encode(&view, NOW)),
+        Signal::Logs => Box::new(Logs::encode(&view, NOW)),
+        Signal::Metrics => Box::new(Metrics::encode(&view, NOW, known)),
+        Signal::Profiles => return,
     };
     keep(tables.blocks().iter().map(|block| block.parts().len()).sum::<usize>());
 }
