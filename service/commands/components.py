@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _MOST_COLUMNS = 100
 _LEAST_NAME = 16
+_MOST_NAME = 14
+"""A longer one has a line of its own."""
 
 
 class ListFormat(StrEnum):
@@ -93,7 +95,7 @@ def _page(found: list[Installed], width: int) -> "Iterator[Text]":
     from airis.component import Kind
     from airis.service.render.rows import one_line
 
-    column = max(_LEAST_NAME, *(len(one.type_name) + 4 for one in found))
+    column = max(_LEAST_NAME, *(len(one.type_name) + 4 for one in found if len(one.type_name) <= _MOST_NAME))
     own = f"airis {__version__}"
     yield Text(own)
     for kind in Kind:
@@ -103,6 +105,9 @@ def _page(found: list[Installed], width: int) -> "Iterator[Text]":
             yield Text(kind.section.capitalize(), style="bold")
         for one in of_kind:
             lead = f"  {one.type_name:<{column - 2}}"
+            if len(lead) > column:
+                yield Text(lead, style="cyan")
+                lead = " " * column
             said = one.factory.summary if one.factory else f"cannot be loaded: {one.trouble}"
             style = "" if one.factory else "red"
             for number, line in enumerate(_wrapped(one_line(said), width - column)):
