@@ -125,8 +125,8 @@ def _alone(system: System, kind: str, items: int, block_items: int) -> float:
             requests = max(1, round(take / BODY_ITEMS))
             payload = body(kind, take // requests, seed=1 + number * (block_items // BODY_ITEMS + 1), requests=requests)
             blocks = kernels.scan(signal, payload).native(time.time_ns(), series)
-            for table, block in blocks.tables.items():
-                await store.insert(table, block, f"alone-{block_items}-{number}-{table}")
+            for table in blocks.rows:
+                await store.insert(table, blocks, f"alone-{block_items}-{number}-{table}")
             series.add(blocks)
             left, number = left - take // requests * requests, number + 1
 
