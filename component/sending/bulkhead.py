@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from airis.component.config import Config, Duration
 from airis.component.errors import Retryable
+from airis.component.sending.breaker import CircuitOpen
 from airis.component.telemetry import Telemetry
 
 SMOOTHING = 0.4
@@ -76,6 +77,8 @@ class Bulkhead:
         started, was_full = self._clock(), self._taken >= int(self.limit)
         try:
             yield
+        except CircuitOpen:
+            raise  # nothing was sent, and nothing is learned
         except Retryable:
             self._learn(started, was_full, failed=True)
             raise
