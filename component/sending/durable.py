@@ -176,12 +176,16 @@ class DurableQueue:
         while (group := self.subscriber.take(limits)) is not None:
             try:
                 self.subscriber.journal.sync()
+            except OSError:
+                self.subscriber.give_back(group)
+                raise
+            try:
                 found = self.subscriber.payloads(group)
                 if found:
                     self._next_start = now + grouping.interval_s
                     return Taken(_batch_of(group, found), group, is_alone=len(found) == 1)
             except Exception:
-                self.subscriber.give_back(group)
+                self.subscriber.set_aside(group)
                 raise
             self.subscriber.settle(group)  # all of it was damaged
         return None

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from typing import Any
@@ -13,7 +13,7 @@ from airis.component.lifecycle import Host
 from airis.component.occasional import Occasional
 from airis.component.retry import Retry
 from airis.component.sending.breaker import CircuitBreaker, CircuitOpen
-from airis.component.sending.bulkhead import Bulkhead
+from airis.component.sending.bulkhead import Bulkhead, NoPlace
 from airis.component.sending.config import SendingConfig
 from airis.component.sending.grouping import Grouping, grouping_of
 from airis.component.sending.queue import MemoryQueue, Queue, Taken, parts_of
@@ -75,7 +75,8 @@ class Sending:
         self._is_closed = False
         self._held = 0
         self._idle = asyncio.Event()
-        self._successes = 0
+        self._successes: Counter[Signal] = Counter()
+        """Each signal may have an endpoint of its own, which is away by itself."""
         if self.has_queue:
             self._declare()
 
@@ -215,7 +216,7 @@ class Sending:
         if not self.has_queue:
             async with self.turn(batch.signal):
                 attempt = await self._prepare(batch)
-                await self.retry(lambda: self._guarded(attempt))
+                await self.retry(lambda: self._guarded(batch.signal, attempt))
             return
         self._check()
         is_queued = False
@@ -262,7 +263,7 @@ class Sending:
         if not self._is_open:
             raise Retryable("the exporter is shut down")
 
-    async def _guarded(self, attempt: Attempt) -> None:
+    async def _guarded(self, signal: Signal, attempt: Attempt) -> None:
         async with AsyncExitStack() as guards:
             # Who waits for a place says nothing about the destination.
             if self._bulkhead is not None:
@@ -270,7 +271,7 @@ class Sending:
             if self._breaker is not None:
                 await guards.enter_async_context(self._breaker.watch())
             await attempt()
-        self._successes += 1
+        self._successes[signal] += 1
 
     # Those who empty a queue
 
@@ -386,18 +387,18 @@ class Sending:
     async def _persist(self, batch: Batch, is_durable: bool) -> None:
         """Attempt until it comes to an end; one that fails while others succeed is at fault itself."""
         failures = 0
-        succeeded_before = self._successes
+        succeeded_before = self._successes[batch.signal]
         attempt = await self._prepare(batch)
 
         async def watched() -> None:
             nonlocal failures
             try:
-                await self._guarded(attempt)
-            except CircuitOpen:
+                await self._guarded(batch.signal, attempt)
+            except (CircuitOpen, NoPlace):
                 raise
             except Retryable as error:
                 failures += 1
-                others = self._successes - succeeded_before
+                others = self._successes[batch.signal] - succeeded_before
                 if is_durable and failures >= SUSPICIOUS_FAILURES and others >= SUSPICIOUS_FAILURES:
                     raise Permanent(f"it failed {failures} times while others went through: {error.reason}") from error
                 raise

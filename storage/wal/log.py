@@ -368,7 +368,11 @@ class Log:
     def entries(self, segment: Segment) -> list[Entry]:
         """All records of a segment in order of their sequence; raises OSError."""
         if segment.entries is None:
-            self._scan(segment)
+            last = segment.last
+            scanned = self._scan(segment)
+            if segment.last > last:  # of a write that failed: nobody was told that it is there
+                segment.entries = [entry for entry in scanned.entries if entry.head.sequence <= last]
+                segment.last = last
         assert segment.entries is not None
         return segment.entries
 

@@ -71,6 +71,8 @@ class Subscriber:
         self._ready: OrderedDict[bytes, deque[Entry]] = OrderedDict()
         self._again: deque[Group] = deque()
         """Recorded, and to be delivered again."""
+        self._aside: deque[Group] = deque()
+        """What could not be read, and is tried again when there is nothing else."""
         self._out: dict[bytes, Group] = {}
         self._open: set[int] = set()
         """Sequences before `next_sequence` that are not settled."""
@@ -132,11 +134,12 @@ class Subscriber:
             return group
         self.fill()
         key = min(self._ready, key=lambda k: self._ready[k][0].head.sequence, default=None)
-        if key is None:
-            return None
-        waiting = self._ready[key]
-        if not self._is_enough(waiting, limits):
-            return None
+        waiting = self._ready[key] if key is not None else None
+        if waiting is None or key is None or not self._is_enough(waiting, limits):
+            group = self._aside.popleft() if self._aside else None
+            if group is not None:
+                self._out[group.token] = group
+            return group
         entries: list[Entry] = []
         items = size = 0
         while waiting:
@@ -227,6 +230,11 @@ class Subscriber:
         if group.token in self.state.groups:
             self._again.appendleft(group)
 
+    def set_aside(self, group: Group) -> None:
+        """A group could not be read: the others go first."""
+        self._out.pop(group.token, None)
+        self._aside.append(group)
+
     def split(self, group: Group) -> None:
         """Deliver the halves of a group each for itself, before anything else."""
         self._out.pop(group.token, None)
@@ -297,9 +305,10 @@ class Subscriber:
         if not gone:
             return lost
         dead = set(gone)
-        for group in [*self._again, *self._out.values()]:
+        for group in [*self._again, *self._aside, *self._out.values()]:
             group.entries = [entry for entry in group.entries if entry.head.sequence not in dead]
         self._again = deque(group for group in self._again if group.entries or self._end(group))
+        self._aside = deque(group for group in self._aside if group.entries or self._end(group))
         for key, waiting in list(self._ready.items()):
             kept = deque(entry for entry in waiting if entry.head.sequence not in dead)
             if kept:

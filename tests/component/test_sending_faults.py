@@ -292,4 +292,18 @@ async def test_who_waits_for_a_place_says_nothing_about_the_destination(exporter
         await sending.consume(spans("c"))
     exporters.destination.gate.set()
     await asyncio.gather(first, second)
-    assert exporters.destination.all_names == ["a", "b"]
+    await sending.consume(spans("d"))
+    assert exporters.destination.all_names == ["a", "b", "d"]
+
+
+async def test_one_signal_that_is_refused_while_another_goes_through_is_an_outage(exporters: Exporters):
+    """Each may have an endpoint of its own: its batches are no dead letters."""
+    exporters.destination.refuses = lambda batch: Retryable("503") if batch.signal is Signal.TRACES else None
+    retries = {"initial_interval": "1ms", "max_interval": "1ms"}
+    sending = await exporters.start(**DURABLE, retry_on_failure=retries)
+    await sending.consume(spans("a"))
+    for _ in range(30):
+        await sending.consume(Batch(Signal.LOGS, b"", 1))
+    before = exporters.destination.attempts
+    await exporters.destination.until(lambda: exporters.destination.attempts > before + 20)
+    assert exporters.count("airis_exporter_dead_letter_items") == 0

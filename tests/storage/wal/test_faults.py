@@ -168,6 +168,39 @@ def test_a_batch_that_is_too_large_for_a_record_costs_itself_alone(tmp_path: Pat
     assert numbers(subscriber) == [1, 3]
 
 
+def test_what_the_disk_may_have_kept_of_a_failed_write_is_not_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    log = opened(tmp_path)
+    subscriber = log.subscriber(STORE, 1)
+    log.put([a_put(1, subscriber)])
+
+    def fail(_self: OsFile) -> None:
+        raise OSError(5, "input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(OsFile, "sync", fail)
+        assert isinstance(log.put([a_put(2, subscriber)])[0], OSError)
+    log.put([a_put(3, subscriber)])
+    for segment in log.segments.values():
+        segment.entries = None
+    assert numbers(subscriber) == [1, 3]
+    assert (subscriber.owed.batches, subscriber.owed.items) == (0, 0)
+
+
+def test_what_the_disk_does_not_give_back_does_not_stand_in_the_way(tmp_path: Path):
+    log = opened(tmp_path)
+    subscriber = log.subscriber(STORE, 1)
+    log.put([a_put(1, subscriber), a_put(2, subscriber)])
+    unreadable = subscriber.take(Limits(max_items=1))
+    assert unreadable is not None
+    subscriber.set_aside(unreadable)
+    second = subscriber.take(Limits(max_items=1))
+    assert second is not None
+    assert second.entries[0].head.batch_id == (2).to_bytes(16, "big")
+    assert numbers(subscriber) == [1]
+    subscriber.settle(second)
+    assert subscriber.owed.batches == 0
+
+
 async def test_what_is_too_old_goes_though_nothing_is_delivered(tmp_path: Path):
     now = [NOW]
     options = LogOptions(segment_bytes=5000, max_age_s=60)
