@@ -97,6 +97,10 @@ class Retry:
                 if not await self._waited(wait):
                     raise Retryable(f"shutting down; it was not delivered: {error.reason}") from error
 
+    async def pause(self, error: Retryable) -> None:
+        """Wait as after a first failure; no longer than until the stop."""
+        await self._waited(max(next(self._config.waits(self._rng)), error.retry_after or 0.0))
+
     def stop(self) -> None:
         """Make no attempt again: who waits for one is told Retryable, attempts under way are left alone."""
         self._stopping.set()

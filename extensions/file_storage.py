@@ -110,7 +110,7 @@ class FileStorage(Extension[FileStorageConfig]):
         )
         service = LogService(Log(OsFiles(directory), options, self._clock))
         try:
-            await service.open()
+            await self._open(service)
         except WrongVersion as error:
             raise StartError(
                 f"{directory} was written by another version of airis and is left as it is: {error}", "directory"
@@ -123,6 +123,14 @@ class FileStorage(Extension[FileStorageConfig]):
                 Status.RECOVERABLE_ERROR,
                 f"{service.log.damaged_records} damaged places in {directory} are kept in quarantine",
             )
+
+    async def _open(self, service: LogService) -> None:
+        try:
+            await service.open()
+        except BaseException:
+            self.service = service  # for the shutdown
+            await self.shutdown()
+            raise
 
     def provides(self) -> LogService:
         """The log."""

@@ -70,6 +70,8 @@ class CircuitBreaker:
         self._failures_in_a_row = 0
         self._opened = 0.0
         self._trials = self._trials_succeeded = 0
+        self._round = 0
+        """Of trials; one of an earlier round says nothing about this one."""
         self.state = State.CLOSED
         telemetry.gauge(
             "airis_circuit_breaker_state",
@@ -88,22 +90,24 @@ class CircuitBreaker:
         if not self._config.enabled:
             yield
             return
-        is_trial = self._admit()
+        trial = self._admit()
         started = self._clock()
         try:
             yield
         except Retryable:
-            self._note(is_trial, started, failed=True)
+            self._note(trial, started, failed=True)
             raise
         except Exception:
-            self._note(is_trial, started, failed=False)
+            self._note(trial, started, failed=False)
             raise
         except BaseException:
-            self._trials -= is_trial  # a caller that left says nothing about the destination
+            if trial and trial == self._round:
+                self._trials -= 1  # a caller that left says nothing about the destination
             raise
-        self._note(is_trial, started, failed=False)
+        self._note(trial, started, failed=False)
 
-    def _admit(self) -> bool:
+    def _admit(self) -> int:
+        """The round of trials that a request belongs to, 0 for none."""
         if self.state is State.OPEN:
             wait = self._opened + self._config.timeout - self._clock()
             if wait > 0:
@@ -111,19 +115,20 @@ class CircuitBreaker:
                 raise CircuitOpen("the circuit is open: the destination failed again and again", wait)
             self._become(State.HALF_OPEN)
             self._trials = self._trials_succeeded = 0
+            self._round += 1
         if self.state is State.HALF_OPEN:
             if self._trials >= self._config.half_open_requests:
                 self._rejected.add(1)
                 raise CircuitOpen("the circuit is on trial", self._config.timeout / 10)
             self._trials += 1
-            return True
-        return False
+            return self._round
+        return 0
 
-    def _note(self, is_trial: bool, started: float, *, failed: bool) -> None:
+    def _note(self, trial: int, started: float, *, failed: bool) -> None:
         now = self._clock()
         threshold = self._config.slow_call_threshold
         is_slow = bool(threshold) and now - started > threshold
-        if is_trial and self.state is State.HALF_OPEN:
+        if trial == self._round and self.state is State.HALF_OPEN:
             if failed or is_slow:
                 self._open(now)
                 return

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from airis.component.config import Config, Duration
 from airis.component.errors import Retryable
+from airis.component.sending.breaker import CircuitOpen
 from airis.component.telemetry import Telemetry
 
 SMOOTHING = 0.4
@@ -46,6 +47,10 @@ class BulkheadConfig(Config):
         return self
 
 
+class NoPlace(Retryable):
+    """Too much is under way; nothing was sent."""
+
+
 class Bulkhead:
     """Places for requests; who waits for one gets it in order."""
 
@@ -71,11 +76,13 @@ class Bulkhead:
 
     @asynccontextmanager
     async def place(self) -> AsyncGenerator[None]:
-        """Around a request; raises Retryable where no place becomes free in time."""
+        """Around a request; raises NoPlace where none becomes free in time."""
         await self._acquire()
         started, was_full = self._clock(), self._taken >= int(self.limit)
         try:
             yield
+        except CircuitOpen:
+            raise  # nothing was sent, and nothing is learned
         except Retryable:
             self._learn(started, was_full, failed=True)
             raise
@@ -89,7 +96,7 @@ class Bulkhead:
             self._taken += 1
             return
         if self._config.max_waiting and len(self._waiting) >= self._config.max_waiting:
-            raise Retryable(f"{len(self._waiting)} requests wait already", 1.0)
+            raise NoPlace(f"{len(self._waiting)} requests wait already", 1.0)
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting[waiter] = None
         try:
@@ -100,7 +107,7 @@ class Bulkhead:
             if waiter.done() and not waiter.cancelled():
                 self._release()  # it was given a place at the same moment
             if isinstance(error, TimeoutError):
-                raise Retryable(f"no place became free within {self._config.acquire_timeout:g}s", 1.0) from error
+                raise NoPlace(f"no place became free within {self._config.acquire_timeout:g}s", 1.0) from error
             raise
 
     def _release(self) -> None:

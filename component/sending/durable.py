@@ -3,10 +3,12 @@
 import asyncio
 import json
 import time
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
-from airis.component.errors import Retryable
+from airis.component.errors import Permanent, Retryable
 from airis.component.sending.config import SendingQueueConfig
 from airis.component.sending.grouping import Grouping
 from airis.component.sending.queue import FULL_RETRY_S, Taken, full
@@ -18,7 +20,6 @@ from airis.storage.wal.subscriber import Group, Limits, Subscriber
 
 LOOK_S = 1.0
 """How often is looked for what became due, or is in the log from before."""
-COLLECT_S = 1.0
 SIGNALS = {Signal.TRACES: 1, Signal.METRICS: 2, Signal.LOGS: 3, Signal.PROFILES: 4}
 """Their numbers in the log."""
 
@@ -36,22 +37,23 @@ class DurableQueue:
         config: SendingQueueConfig,
         grouping: Grouping,
         clock: Callable[[], int] = time.time_ns,
+        lost: Callable[[str, int], None] = lambda _reason, _items: None,
     ) -> None:
-        """`clock` gives the wall time in nanoseconds."""
+        """`clock` gives the wall time in nanoseconds; `lost` is told what the log gave up, by reason and items."""
         self.subscriber = subscriber
         self._service = service
         self._signal = signal
         self._config = config
         self._grouping = grouping
         self._clock = clock
+        self._lost = lost
+        self._losses: deque[tuple[str, int]] = deque()
+        """From the log's thread."""
         self._limit = config.queue_size if "queue_size" in config.model_fields_set else 0
         self._pending = 0
         """What is being put, in the unit of the limit."""
-        self._under_way = 0
-        self._exclusive = asyncio.Lock()
         self._is_closed = False
         self._changed = asyncio.Condition()
-        self._collected = 0.0
         self._next_start = 0.0
 
     def size(self) -> float:
@@ -63,13 +65,19 @@ class DurableQueue:
         """Most that the log may hold for it, 0 for no limit but its own."""
         return self._limit
 
-    async def put(self, batch: Batch) -> None:
+    async def put(self, batch: Batch, enqueued: Callable[[Batch], None]) -> None:
         """Return when the batch is on the disk; raises Retryable where there is no room."""
         size = {"items": batch.items, "bytes": batch.size_bytes}.get(self._config.sizer, 1)
         await self._room_for(size)
+
+        def written(outcome: "asyncio.Future[object]") -> None:
+            self._pending -= size
+            if not outcome.cancelled() and outcome.exception() is None:
+                enqueued(batch)
+
         self._pending += size
         try:
-            await self._service.put(
+            writing = self._service.writing(
                 Put(
                     frozenset([self.subscriber.lane]),
                     SIGNALS[self._signal],
@@ -81,10 +89,16 @@ class DurableQueue:
                     batch.payload,
                 )
             )
+        except OSError as error:
+            self._pending -= size
+            raise Retryable(f"the log takes nothing: {error}", FULL_RETRY_S) from error
+        writing.add_done_callback(written)
+        try:
+            await asyncio.shield(writing)  # who leaves does not undo it
         except (Full, OSError) as error:
             raise Retryable(f"the log has no room: {error}", FULL_RETRY_S) from error
-        finally:
-            self._pending -= size
+        except ValueError as error:
+            raise Permanent(f"the log cannot hold it: {error}") from error
         async with self._changed:
             self._changed.notify_all()
 
@@ -104,7 +118,11 @@ class DurableQueue:
     async def take(self) -> Taken | None:
         """The next group, which is on the disk as one before it is given."""
         while not self._is_closed:
-            taken = await self._service.run(self._take)
+            taken = await self._taken()
+            while self._losses:
+                self._lost(*self._losses.popleft())
+                async with self._changed:
+                    self._changed.notify_all()  # there is more room
             if taken is not None:
                 return taken
             wait = min(self._grouping.flush_timeout_s or LOOK_S, LOOK_S)
@@ -120,6 +138,29 @@ class DurableQueue:
                     pass
         return None
 
+    async def _taken(self) -> Taken | None:
+        found: list[Taken] = []
+
+        def work() -> None:
+            try:
+                taken = self._take()
+            finally:
+                self._losses.extend(self.subscriber.losses().items())
+            if taken is not None:
+                found.append(taken)
+
+        def undo() -> None:
+            for taken in found:
+                self.subscriber.give_back(taken.ticket)  # type: ignore[arg-type]
+
+        try:
+            await self._service.run(work)
+        except asyncio.CancelledError:
+            with suppress(OSError):  # the log is closed, and the group comes again at the next start
+                await self._service.run(undo)  # behind the taking, which goes on
+            raise
+        return found[0] if found else None
+
     def _take(self) -> Taken | None:
         """In the log's thread."""
         grouping = self._grouping
@@ -129,33 +170,30 @@ class DurableQueue:
             is_due = now >= self._next_start
             limits = Limits(max_items, grouping.max_bytes, 0 if is_due else max_items, due_unix_nano=-1)
         else:
-            due = self._clock() - int(grouping.flush_timeout_s * 1e9)
-            limits = Limits(max_items, grouping.max_bytes, grouping.min_items, grouping.min_bytes, due)
+            wall = self._clock()
+            due = wall - int(grouping.flush_timeout_s * 1e9)
+            limits = Limits(max_items, grouping.max_bytes, grouping.min_items, grouping.min_bytes, due, wall)
         while (group := self.subscriber.take(limits)) is not None:
             try:
                 self.subscriber.journal.sync()
-                found = self.subscriber.payloads(group)
             except OSError:
                 self.subscriber.give_back(group)
                 raise
-            if found:
-                self._next_start = now + grouping.interval_s
-                return Taken(_batch_of(group, found), group, is_alone=len(found) == 1)
+            try:
+                found = self.subscriber.payloads(group)
+                if found:
+                    self._next_start = now + grouping.interval_s
+                    return Taken(_batch_of(group, found), group, is_alone=len(found) == 1)
+            except Exception:
+                self.subscriber.set_aside(group)
+                raise
             self.subscriber.settle(group)  # all of it was damaged
         return None
 
     async def settle(self, taken: Taken, error: Exception | None = None) -> None:
         """Note that it is done with."""
         group: Group = taken.ticket  # type: ignore[assignment]
-
-        def work() -> None:
-            self.subscriber.settle(group)
-            now = time.monotonic()
-            if now >= self._collected + COLLECT_S or not self.subscriber.owed.batches:
-                self._collected = now
-                self._service.log.collect()
-
-        await self._service.run(work)
+        await self._service.run(lambda: self.subscriber.settle(group))
         async with self._changed:
             self._changed.notify_all()
 

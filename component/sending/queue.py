@@ -25,6 +25,8 @@ class Taken:
     """What the queue knows it by."""
     is_alone: bool = True
     """Whether it is a single batch, and not several joined."""
+    is_done: bool = False
+    """Whether it is counted as what became of it."""
 
 
 class Queue(Protocol):
@@ -33,8 +35,11 @@ class Queue(Protocol):
     is_durable: bool
     """Whether what is given up goes to the dead letters, and what is left at the end stays."""
 
-    async def put(self, batch: Batch) -> None:
-        """Return when the queue answers for the batch; raises Retryable, or the outcome where it is waited for."""
+    async def put(self, batch: Batch, enqueued: Callable[[Batch], None]) -> None:
+        """Return when the queue answers for the batch; raises Retryable, or the outcome where it is waited for.
+
+        `enqueued` is called once it does, also for a caller that has left.
+        """
         ...
 
     async def take(self) -> Taken | None:
@@ -80,9 +85,15 @@ def size_in(sizer: str, batch: Batch) -> int:
     return {"requests": 1, "items": batch.items}.get(sizer) or (batch.size_bytes if sizer == "bytes" else 1)
 
 
-def parts_of(batch: Batch, max_items: int) -> list[Batch]:
-    """A batch in parts of so many items; their ids follow from its own, so that a store knows those that come again."""
-    payloads = kernels.split(batch.signal, batch.payload, max_items)
+def parts_of(batch: Batch, max_items: int | None = None, max_bytes: int | None = None) -> list[Batch]:
+    """A batch in parts of so many items and bytes; one that cannot be read, or cut, is its only part.
+
+    The ids of the parts follow from its own, so that a store knows those that come again.
+    """
+    try:
+        payloads = kernels.split(batch.signal, batch.payload, max_items, max_bytes)
+    except kernels.MalformedPayload:
+        return [batch]
     if len(payloads) == 1:
         return [batch]
     ids = derived_ids(batch.id, len(payloads))
@@ -137,15 +148,13 @@ class MemoryQueue:
         """Most that may be in it."""
         return self._config.queue_size
 
-    async def put(self, batch: Batch) -> None:
+    async def put(self, batch: Batch, enqueued: Callable[[Batch], None]) -> None:
         """Return when it is in the queue or, with wait_for_result, delivered."""
         size = size_in(self._config.sizer, batch)
         async with self._changed:
             while self._size and self._size + size > self._config.queue_size and not self._is_closed:
                 if not self._config.block_on_overflow:
-                    raise Retryable(
-                        f"the sending queue is full ({self._config.queue_size} {self._config.sizer})", FULL_RETRY_S
-                    )
+                    raise full(self._config.queue_size, self._config.sizer)
                 await self._changed.wait()
             if self._is_closed:
                 raise Retryable("the exporter is shut down")
@@ -154,6 +163,7 @@ class MemoryQueue:
             partition = self._partitions.setdefault(self._key(batch), _Partition())
             partition.waiting.append(_Held(batch, size, self._clock(), done))
             partition.size += self._measure(batch)
+            enqueued(batch)
             self._changed.notify_all()
         if done is not None:
             await done
@@ -219,8 +229,10 @@ class MemoryQueue:
                     each.done.set_result(None)
                 else:
                     each.done.set_exception(outcome)
+        self._size -= sum(each.size for each in held)
+        for each in held:
+            each.size = 0  # settled twice is settled once
         async with self._changed:
-            self._size -= sum(each.size for each in held)
             self._changed.notify_all()
 
     async def give_back(self, taken: Taken, error: Exception) -> None:

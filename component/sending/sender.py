@@ -3,9 +3,9 @@
 import asyncio
 import random
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from typing import Any
 
 from airis.component.errors import ConsumeError, Partial, Permanent, Retryable
@@ -13,7 +13,7 @@ from airis.component.lifecycle import Host
 from airis.component.occasional import Occasional
 from airis.component.retry import Retry
 from airis.component.sending.breaker import CircuitBreaker, CircuitOpen
-from airis.component.sending.bulkhead import Bulkhead
+from airis.component.sending.bulkhead import Bulkhead, NoPlace
 from airis.component.sending.config import SendingConfig
 from airis.component.sending.grouping import Grouping, grouping_of
 from airis.component.sending.queue import MemoryQueue, Queue, Taken, parts_of
@@ -28,6 +28,8 @@ Prepare = Callable[[Batch], Awaitable[Attempt]]
 
 SUSPICIOUS_FAILURES = 10
 """A batch that failed so often while others went through is at fault itself, whatever the destination says."""
+PAUSE_S = 1.0
+"""After what must not happen, such as a log that cannot be read."""
 HOPELESS_PARTS = 16
 """When so many parts of a batch are refused behind one another, the rest is not tried part by part."""
 
@@ -70,9 +72,11 @@ class Sending:
         self._consumers: set[asyncio.Task[None]] = set()
         self._host: Host | None = None
         self._is_open = False
+        self._is_closed = False
         self._held = 0
         self._idle = asyncio.Event()
-        self._successes = 0
+        self._successes: Counter[Signal] = Counter()
+        """Each signal may have an endpoint of its own, which is away by itself."""
         if self.has_queue:
             self._declare()
 
@@ -136,16 +140,35 @@ class Sending:
         self._is_open = True
 
     async def close(self) -> None:
-        """Return when attempts under way have come to their end. A queue in memory is emptied, one try for each."""
-        self._is_open = False
+        """Return when attempts under way have come to their end. A queue in memory is emptied, one try for each.
+
+        A caller that does not wait for it ends the attempts; what is left in memory is counted as dropped.
+        """
+        self._is_open, self._is_closed = False, True
         self.retry.stop()
-        for queue in self._queues.values():
-            await queue.close()
+        try:
+            for queue in self._queues.values():
+                await queue.close()
+            if self._consumers:
+                await asyncio.wait(self._consumers)
+            if self._held:
+                await self._idle.wait()
+        except asyncio.CancelledError:
+            await self._abandon()
+            raise
+        finally:
+            self._queues.clear()
+
+    async def _abandon(self) -> None:
+        """There is no more time."""
+        for consumer in self._consumers:
+            consumer.cancel()
         if self._consumers:
             await asyncio.wait(self._consumers)
-        if self._held:
-            await self._idle.wait()
-        self._queues.clear()
+        for queue in self._queues.values():
+            await queue.close()
+            while (taken := await queue.take()) is not None:  # of a queue in memory
+                await self._leave(queue, taken)
 
     @property
     def _name(self) -> str:
@@ -158,6 +181,8 @@ class Sending:
             if known is not None:
                 return known
             queue: Queue = await self._durable(signal) if self.is_durable else self._in_memory(signal)
+            if self._is_closed:  # meanwhile
+                raise Retryable("the exporter is shut down")
             self._queues[signal] = queue
             for _ in range(self.config.sending_queue.num_consumers):
                 consumer = asyncio.create_task(self._work(queue))
@@ -177,7 +202,12 @@ class Sending:
         service = self._host.extension(config.storage, LogService)
         name = f"{self._name}:{signal}"
         subscriber = await service.run(lambda: service.log.subscriber(name, SIGNALS[signal]))
-        return DurableQueue(service, subscriber, signal, config, grouping_of(config, self._grouping or Grouping()))
+        grouping = grouping_of(config, self._grouping or Grouping())
+
+        def lost(reason: str, items: int) -> None:
+            self._give_up(signal, items, reason, OSError("given up by the log"))
+
+        return DurableQueue(service, subscriber, signal, config, grouping, lost=lost)
 
     # Senders
 
@@ -186,20 +216,26 @@ class Sending:
         if not self.has_queue:
             async with self.turn(batch.signal):
                 attempt = await self._prepare(batch)
-                await self.retry(lambda: self._guarded(attempt))
+                await self.retry(lambda: self._guarded(batch.signal, attempt))
             return
         self._check()
+        is_queued = False
+
+        def enqueued(batch: Batch) -> None:
+            nonlocal is_queued
+            is_queued = True
+            self._queued[batch.signal].add(batch.items)
+
         try:
             queue = self._queues.get(batch.signal) or await self._queue(batch.signal)
-            await queue.put(batch)
-        except ConsumeError as error:
-            if not self.config.sending_queue.wait_for_result or isinstance(error, Retryable):
+            await queue.put(batch, enqueued)
+        except ConsumeError:
+            if not is_queued:  # else it is the outcome, and counted where it came about
                 self._refused[batch.signal].add(batch.items)
             raise
-        except OSError as error:
+        except (OSError, ValueError) as error:
             self._refused[batch.signal].add(batch.items)
             raise Retryable(f"the log cannot be used: {error}", 1.0) from error
-        self._queued[batch.signal].add(batch.items)
 
     @asynccontextmanager
     async def turn(self, signal: Signal) -> AsyncGenerator[None]:
@@ -227,86 +263,151 @@ class Sending:
         if not self._is_open:
             raise Retryable("the exporter is shut down")
 
-    async def _guarded(self, attempt: Attempt) -> None:
+    async def _guarded(self, signal: Signal, attempt: Attempt) -> None:
         async with AsyncExitStack() as guards:
-            if self._breaker is not None:
-                await guards.enter_async_context(self._breaker.watch())
+            # Who waits for a place says nothing about the destination.
             if self._bulkhead is not None:
                 await guards.enter_async_context(self._bulkhead.place())
+            if self._breaker is not None:
+                await guards.enter_async_context(self._breaker.watch())
             await attempt()
-        self._successes += 1
+        self._successes[signal] += 1
 
     # Those who empty a queue
 
     async def _work(self, queue: Queue) -> None:
         while True:
+            taken: Taken | None = None
             try:
                 taken = await queue.take()
-            except OSError as error:
-                if self._warned.due():
-                    self._telemetry.log.error("the log cannot be read", error=str(error))
-                await asyncio.sleep(1)
-                continue
-            if taken is None:
-                return
-            try:
+                if taken is None:
+                    return
                 await self._send(queue, taken)
-            except OSError as error:
-                self._telemetry.log.error("the log cannot be written", error=str(error))
-                await queue.give_back(taken, error)
-                await asyncio.sleep(1)
+            except asyncio.CancelledError:
+                if taken is not None:
+                    await self._leave(queue, taken)
+                raise
+            except Exception as error:  # whatever it is, a queue must not stand still
+                if not isinstance(error, Retryable) and self._warned.due():
+                    known = isinstance(error, OSError)
+                    words = "the log cannot be used" if known else "the queue stumbled"
+                    self._telemetry.log.error(words, error=str(error), exc_info=None if known else error)
+                if taken is not None:
+                    await self._leave(queue, taken)
+                await self.retry.pause(Retryable("the queue cannot be used", PAUSE_S))
+
+    async def _leave(self, queue: Queue, taken: Taken) -> None:
+        """What did not come to its end stays on disk, and is lost in memory; what did is left as it is."""
+        error = Retryable("the exporter is shut down")
+        if not queue.is_durable and not taken.is_done:
+            self._give_up(taken.batch.signal, taken.batch.items, "refused" if self._is_open else "shutdown", error)
+        with suppress(OSError):  # the log is closed: it comes again at the next start
+            await queue.give_back(taken, error)
 
     async def _send(self, queue: Queue, taken: Taken) -> None:
         batch = taken.batch
         try:
+            parts = self._parts(batch)
+            if len(parts) > 1:
+                await self._send_large(queue, taken, parts)
+                return
             await self._persist(batch, queue.is_durable)
         except Partial as error:
             self._sent[batch.signal].add(batch.items - error.rejected)
             self._give_up(batch.signal, error.rejected, "rejected", error)
-            await queue.settle(taken, error)
+            await self._settle(queue, taken, error)
         except Retryable as error:
-            if not queue.is_durable:
-                self._give_up(batch.signal, batch.items, "shutdown" if not self._is_open else "retries", error)
-            await queue.give_back(taken, error)
+            await self._postpone(queue, taken, batch.items, error)
         except Exception as error:
             if not isinstance(error, ConsumeError):
                 self._telemetry.log.error("export failed", exc_info=error)
             if not taken.is_alone:
                 await queue.split(taken)  # so that a bad batch does not take the good ones with it
             elif queue.is_durable:
-                await self._send_parts(queue, taken, error)
-                await queue.settle(taken, error)
+                await self._send_parts(queue, taken, batch, error)
+                await self._settle(queue, taken, error)
             else:
                 self._give_up(batch.signal, batch.items, "refused", error)
-                await queue.settle(taken, error)
+                await self._settle(queue, taken, error)
         else:
             self._sent[batch.signal].add(batch.items)
-            await queue.settle(taken)
+            await self._settle(queue, taken)
+
+    def _parts(self, batch: Batch) -> list[Batch]:
+        """What is larger than batch::max_size by itself in parts, the same ones every time."""
+        joins = self.config.sending_queue.batch
+        if joins is None or not joins.max_size or batch.signal is Signal.PROFILES:
+            return [batch]
+        is_items = joins.sizer == "items"
+        if (batch.items if is_items else batch.size_bytes) <= joins.max_size:
+            return [batch]
+        return parts_of(batch, joins.max_size) if is_items else parts_of(batch, max_bytes=joins.max_size)
+
+    async def _send_large(self, queue: Queue, taken: Taken, parts: list[Batch]) -> None:
+        left = sum(part.items for part in parts)
+        rejected = 0
+        outcome: Exception | None = None
+        for part in parts:
+            try:
+                await self._persist(part, queue.is_durable)
+            except Partial as error:
+                self._sent[part.signal].add(part.items - error.rejected)
+                self._give_up(part.signal, error.rejected, "rejected", error)
+                rejected, outcome = rejected + error.rejected, error
+            except Retryable as error:
+                await self._postpone(queue, taken, left, error)
+                return
+            except Exception as error:
+                if queue.is_durable:
+                    await self._send_parts(queue, taken, part, error)
+                else:
+                    self._give_up(part.signal, part.items, "refused", error)
+                    rejected, outcome = rejected + part.items, error
+            else:
+                self._sent[part.signal].add(part.items)
+            left -= part.items
+        if outcome is not None and rejected < taken.batch.items:
+            outcome = Partial(rejected, _reason(outcome))
+        await self._settle(queue, taken, outcome)
+
+    async def _postpone(self, queue: Queue, taken: Taken, items: int, error: Retryable) -> None:
+        """It could not be delivered for now, and so many of its items are not: memory gives them up."""
+        if queue.is_durable:
+            if self._is_open:
+                await self.retry.pause(error)  # it would be the next one again at once
+        else:
+            self._give_up(taken.batch.signal, items, "retries" if self._is_open else "shutdown", error)
+            taken.is_done = True
+        await queue.give_back(taken, error)
+
+    async def _settle(self, queue: Queue, taken: Taken, error: Exception | None = None) -> None:
+        taken.is_done = True  # it is counted
+        await queue.settle(taken, error)
 
     async def _persist(self, batch: Batch, is_durable: bool) -> None:
         """Attempt until it comes to an end; one that fails while others succeed is at fault itself."""
         failures = 0
-        succeeded_before = self._successes
+        succeeded_before = self._successes[batch.signal]
         attempt = await self._prepare(batch)
 
         async def watched() -> None:
             nonlocal failures
             try:
-                await self._guarded(attempt)
-            except CircuitOpen:
+                await self._guarded(batch.signal, attempt)
+            except (CircuitOpen, NoPlace):
                 raise
             except Retryable as error:
                 failures += 1
-                others = self._successes - succeeded_before
+                others = self._successes[batch.signal] - succeeded_before
                 if is_durable and failures >= SUSPICIOUS_FAILURES and others >= SUSPICIOUS_FAILURES:
                     raise Permanent(f"it failed {failures} times while others went through: {error.reason}") from error
                 raise
 
         await self.retry(watched)
 
-    async def _send_parts(self, queue: Queue, taken: Taken, error: Exception) -> None:
+    async def _send_parts(self, queue: Queue, taken: Taken, whole: Batch, error: Exception) -> None:
         """Deliver the parts of a batch that can be, and put the others among the dead letters."""
-        waiting = [(taken.batch, error)]
+        waiting = [(whole, error)]
         refused = 0
         while waiting:
             batch, error = waiting.pop()
@@ -323,7 +424,7 @@ class Sending:
                     self._sent[part.signal].add(part.items - partial.rejected)
                     self._give_up(part.signal, partial.rejected, "rejected", partial)
                 except Retryable:
-                    raise OSError("shutting down") from None
+                    raise  # all of it comes again
                 except Exception as again:
                     refused += 1
                     waiting.append((part, again))

@@ -8,12 +8,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
+
 from airis.storage.wal import format as layout
 from airis.storage.wal.files import Files
 from airis.storage.wal.format import Head, NotOurs, SegmentHeader, WrongVersion
 from airis.storage.wal.records import frame as frame_record
 from airis.storage.wal.records import read as read_records
 from airis.storage.wal.segment import Entry
+
+log = structlog.get_logger("airis.wal")
 
 SUFFIX = ".dead"
 MAX_BYTES = 1024 * 1024 * 1024
@@ -117,3 +121,4 @@ class DeadLetters:
             size -= self._files.size(name)
             self._files.remove(name)
             self.evicted += 1
+            log.error("a dead letter had to go for younger ones", name=name)

@@ -85,6 +85,8 @@ class OsFile:
 
     def append(self, parts: Sequence[bytes]) -> None:
         """Write at the end, in as many calls as the system wants."""
+        if self._fd < 0:
+            raise OSError(errno.EBADF, "the file is closed")
         for first in range(0, len(parts), _MOST_PARTS):
             some = parts[first : first + _MOST_PARTS]
             wanted = sum(map(len, some))
@@ -110,8 +112,10 @@ class OsFile:
 
     def close(self) -> None:
         """Let go of it."""
-        with suppress(OSError):  # what matters was synced
-            os.close(self._fd)
+        fd, self._fd = self._fd, -1  # the number may be another file's from now on
+        if fd >= 0:
+            with suppress(OSError):  # what matters was synced
+                os.close(fd)
 
 
 class OsFiles:

@@ -5,6 +5,7 @@ groups, says when a group is settled, and segments that nobody needs any more ar
 for one thread at a time; `airis.storage.wal.service` gives coroutines a thread for it.
 """
 
+import errno
 import os
 import time
 from collections import Counter, OrderedDict
@@ -29,6 +30,7 @@ from airis.storage.wal.subscriber import Subscriber
 log = structlog.get_logger("airis.wal")
 
 MAX_SLOTS = 64
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 _OVERHEAD_BYTES = 4096
 """More than the header of a segment and the record that ends one."""
 QUARANTINE = "quarantine"
@@ -92,10 +94,12 @@ class Log:
         self.subscribers: dict[str, Subscriber] = {}
         """By name; also those that nobody has asked for since the start."""
         self.dropped: Counter[tuple[str, str]] = Counter()
-        """Items by subscriber and reason: corrupt, disk_budget, age."""
+        """Items by subscriber and reason: corrupt, disk_budget, age, crashes."""
         self.damaged_records = 0
         """Found since the start, and kept in quarantine."""
         self._new_id = new_id
+        # A log of one segment could only be full or empty.
+        self._segment_bytes = min(options.segment_bytes, options.max_bytes // 4 or options.segment_bytes)
         self._writer: Writer | None = None
         self._next = 0
         self._remembered: OrderedDict[bytes, int] = OrderedDict()
@@ -230,7 +234,8 @@ class Log:
     def put(self, puts: Sequence[Put]) -> list[Exception | None]:
         """Write batches; those without an exception survive on return whatever `fsync` promises.
 
-        Exceptions are Full and OSError, and tell that a batch was not written.
+        Exceptions are Full, OSError, and ValueError for one that is too large for a record; they tell that a batch was
+        not written.
         """
         outcomes: list[Exception | None] = [None] * len(puts)
         wanted: OrderedDict[tuple[int, bytes], tuple[Put, int, list[int]]] = OrderedDict()
@@ -244,7 +249,12 @@ class Log:
         group: list[tuple[Put, int, list[int]]] = []
         size = 0
         for each in wanted.values():
-            size_bytes = layout.HEAD_BYTES + len(each[0].meta) + len(each[0].payload)
+            content_bytes = len(each[0].meta) + len(each[0].payload)
+            size_bytes = layout.HEAD_BYTES + content_bytes
+            if content_bytes > layout.MAX_CONTENT_BYTES:
+                for place in each[2]:
+                    outcomes[place] = ValueError(f"{content_bytes} bytes; {layout.MAX_CONTENT_BYTES} are the most")
+                continue
             if not self._has_room(size + size_bytes):
                 if self.options.policy == "drop_newest":
                     self._count_dropped(each[0].signal, each[1], each[0].items, "disk_budget")
@@ -256,6 +266,8 @@ class Log:
             group.append(each)
         if group:
             error = self._write(group)
+            if isinstance(error, OSError) and error.errno in _NO_ROOM and self._let_go():
+                error = self._write(group)
             for _, _, places in group if error else ():
                 for place in places:
                     outcomes[place] = error
@@ -306,7 +318,7 @@ class Log:
 
     def _writer_for(self, size: int, now: int) -> Writer:
         writer = self._writer
-        if writer and writer.segment.size + size > self.options.segment_bytes and writer.segment.has_records:
+        if writer and writer.segment.size + size > self._segment_bytes and writer.segment.has_records:
             with suppress(OSError, Suspect):  # it is completed at the next start
                 writer.complete()
             writer.close()
@@ -330,17 +342,37 @@ class Log:
         if not self.options.max_bytes:
             return True
         while self.size_bytes + size + _OVERHEAD_BYTES > self.options.max_bytes:
-            if self.options.policy != "drop_oldest" or len(self.segments) < 2:
+            if self._let_go():
+                continue
+            fits = size + _OVERHEAD_BYTES <= self.options.max_bytes
+            if self.options.policy != "drop_oldest" or not fits or not self.segments:
                 return False
             self._drop(next(iter(self.segments.values())), "disk_budget")
         return True
+
+    def _let_go(self) -> bool:
+        """Delete what is delivered, also the segment that is written to; whether there is more room now."""
+        before = self.size_bytes
+        with suppress(OSError):
+            for subscriber in self.subscribers.values():
+                subscriber.fill()
+            writer, floors = self._writer, [s.floor for s in self.subscribers.values()]
+            if writer and writer.segment.has_records and all(floor > writer.segment.last for floor in floors):
+                writer.close()
+                self._writer = None
+            self.collect()
+        return self.size_bytes < before
 
     # Reading
 
     def entries(self, segment: Segment) -> list[Entry]:
         """All records of a segment in order of their sequence; raises OSError."""
         if segment.entries is None:
-            self._scan(segment)
+            last = segment.last
+            scanned = self._scan(segment)
+            if segment.last > last:  # of a write that failed: nobody was told that it is there
+                segment.entries = [entry for entry in scanned.entries if entry.head.sequence <= last]
+                segment.last = last
         assert segment.entries is not None
         return segment.entries
 
@@ -436,7 +468,8 @@ class Log:
                 self.dropped[subscriber.state.name, reason] += lost.items
                 log.error("dropped from the log", subscriber=subscriber.state.name, items=lost.items, reason=reason)
             subscriber.journal.sync()
-        if segment is self._active:
+        if self._writer is not None and segment is self._active:
+            self._writer.close()
             self._writer = None
         self._remove(segment)
 

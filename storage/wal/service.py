@@ -2,18 +2,23 @@
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import TypeVar
 
+import structlog
+
 from airis.storage.wal.log import Log, Put
+
+log = structlog.get_logger("airis.wal")
 
 T = TypeVar("T")
 
 GROUP_BYTES = 4 * 1024 * 1024
 """Written together at most, but for a single batch that is larger."""
 COLLECT_S = 1.0
-"""How often is looked for segments to delete, while there is work."""
+"""How often is looked for segments to delete, also while nothing is delivered."""
 
 
 class _Job:
@@ -31,8 +36,12 @@ class _Job:
 class LogService:
     """Runs a log in a thread of its own. A caller that leaves does not undo what it asked for."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, collect_s: float = COLLECT_S) -> None:
+        """`collect_s` is how often is looked for segments to delete."""
         self.log = log
+        self._collect_s = collect_s
+        self._collected = 0.0
+        self._is_open = False
         self._jobs: deque[_Job] = deque()
         self._changed = threading.Condition()
         self._is_closing = False
@@ -42,11 +51,19 @@ class LogService:
         """Open the log; raises WrongVersion, OSError."""
         self._thread = threading.Thread(target=self._work, name="wal", daemon=True)
         self._thread.start()
-        await self.run(self.log.open)
+        await self.run(self._open)
+
+    def _open(self) -> None:
+        self.log.open()
+        self._is_open = True  # what could not be opened is not tidied up either
 
     async def put(self, put: Put) -> None:
         """Return when the batch is in the log for good; raises Full, OSError, and then it is not."""
-        await self._submit(_Job(None, put))
+        await self.writing(put)
+
+    def writing(self, put: Put) -> "asyncio.Future[object]":
+        """The same for one who may leave, and is to know what became of it all the same."""
+        return self._submit(_Job(None, put))
 
     async def run(self, work: Callable[[], T]) -> T:
         """Do something with the log, and give or raise what it does."""
@@ -56,29 +73,30 @@ class LogService:
         """Finish what was asked for, and close the log."""
         if self._thread is None:
             return
-        await self.run(self.log.close)
         with self._changed:
-            self._is_closing = True
-            self._changed.notify()
+            if not self._is_closing:
+                self._is_closing = True  # nobody comes behind the last piece of work
+                self._jobs.append(_Job(self.log.close, None))
+                self._changed.notify()
         await asyncio.to_thread(self._thread.join)
         self._thread = None
 
-    async def _submit(self, job: _Job) -> object:
+    def _submit(self, job: _Job) -> "asyncio.Future[object]":
         with self._changed:
             if self._is_closing or self._thread is None:
                 raise OSError("the log is closed")
             self._jobs.append(job)
             self._changed.notify()
-        return await job.waiter
+        return job.waiter
 
     def _work(self) -> None:
         while True:
             with self._changed:
-                while not self._jobs:
-                    if self._is_closing:
-                        return
-                    self._changed.wait()
-                jobs = self._next_jobs()
+                if not self._jobs and not self._is_closing:
+                    self._changed.wait(self._collect_s or COLLECT_S)
+                if not self._jobs and self._is_closing:
+                    return
+                jobs = self._next_jobs() if self._jobs else []
             outcomes = self._do(jobs)
             loops = {job.loop for job in jobs}
             for loop in loops:
@@ -87,6 +105,17 @@ class LogService:
                     loop.call_soon_threadsafe(_answer, answers)
                 except RuntimeError:
                     continue  # the loop is closed, nobody waits
+            self._collect()
+
+    def _collect(self) -> None:
+        now = time.monotonic()
+        if not self._is_open or self._is_closing or now < self._collected + self._collect_s:
+            return
+        self._collected = now
+        try:
+            self.log.collect()
+        except Exception as error:  # the thread must not end; it is tried again
+            log.error("the log could not be tidied up", error=str(error))
 
     def _next_jobs(self) -> list[_Job]:
         """A single piece of work, or all puts that stand next, up to the size of a group."""
@@ -102,6 +131,8 @@ class LogService:
         return jobs
 
     def _do(self, jobs: list[_Job]) -> list[object]:
+        if not jobs:
+            return []
         try:
             work = jobs[0].work
             if work is not None:

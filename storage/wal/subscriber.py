@@ -2,7 +2,7 @@
 
 import heapq
 from bisect import bisect_left
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -35,6 +35,8 @@ class Limits:
     """Fewer are waited for, unless the oldest came before `due_unix_nano`."""
     min_bytes: int = 0
     due_unix_nano: int = 1 << 62
+    now_unix_nano: int = 1 << 63
+    """What came later than this came before the clock was put back, and is not waited for."""
 
 
 @dataclass(slots=True)
@@ -69,12 +71,17 @@ class Subscriber:
         self._ready: OrderedDict[bytes, deque[Entry]] = OrderedDict()
         self._again: deque[Group] = deque()
         """Recorded, and to be delivered again."""
+        self._aside: deque[Group] = deque()
+        """What could not be read, and is tried again when there is nothing else."""
         self._out: dict[bytes, Group] = {}
         self._open: set[int] = set()
         """Sequences before `next_sequence` that are not settled."""
         self._lowest: list[int] = []
         """The same as a heap, with some that are settled."""
         self._known = 0
+        self._told: Counter[str] = Counter()
+        self._damaged: set[int] = set()
+        """Sequences that are counted as damaged, and not settled."""
 
     def reads(self, head: Head) -> bool:
         """Whether a record is for this one."""
@@ -127,11 +134,12 @@ class Subscriber:
             return group
         self.fill()
         key = min(self._ready, key=lambda k: self._ready[k][0].head.sequence, default=None)
-        if key is None:
-            return None
-        waiting = self._ready[key]
-        if not self._is_enough(waiting, limits):
-            return None
+        waiting = self._ready[key] if key is not None else None
+        if waiting is None or key is None or not self._is_enough(waiting, limits):
+            group = self._aside.popleft() if self._aside else None
+            if group is not None:
+                self._out[group.token] = group
+            return group
         entries: list[Entry] = []
         items = size = 0
         while waiting:
@@ -146,7 +154,7 @@ class Subscriber:
         return self._record(entries)
 
     def _is_enough(self, waiting: Sequence[Entry] | deque[Entry], limits: Limits) -> bool:
-        if waiting[0].head.wall_unix_nano <= limits.due_unix_nano:
+        if not limits.due_unix_nano < waiting[0].head.wall_unix_nano <= limits.now_unix_nano:
             return True
         items = size = 0
         for entry in waiting:
@@ -178,7 +186,8 @@ class Subscriber:
                 return
             entries = self.log.entries(segment)
             at = bisect_left(entries, self.next_sequence, key=lambda e: e.head.sequence)
-            for entry in entries[at : at + WINDOW - self._known]:
+            looked_at = entries[at : at + WINDOW - self._known]
+            for entry in looked_at:
                 sequence = entry.head.sequence
                 self.next_sequence = sequence + 1
                 if not self.reads(entry.head) or not self.state.owes(sequence):
@@ -191,7 +200,7 @@ class Subscriber:
                 self._known += 1
                 if sequence not in grouped:
                     self._ready.setdefault(entry.meta, deque()).append(entry)
-            if at + WINDOW >= len(entries) and self._known < WINDOW:
+            if at + len(looked_at) >= len(entries):
                 self.next_sequence = max(self.next_sequence, segment.last + 1)
 
     def payloads(self, group: Group) -> list[tuple[Entry, bytes]]:
@@ -208,19 +217,29 @@ class Subscriber:
     # Settling
 
     def settle(self, group: Group) -> None:
-        """All of a group is delivered, or counted as what it is."""
+        """All of a group is delivered, or counted as what it is. What is settled stays so, whatever is done to it."""
         self._out.pop(group.token, None)
+        if group.token not in self.state.groups:
+            return
         self.journal.settled(group.token)
         self._settled(group.entries)
 
     def give_back(self, group: Group) -> None:
         """A group was not delivered: it is the next one again."""
         self._out.pop(group.token, None)
-        self._again.appendleft(group)
+        if group.token in self.state.groups:
+            self._again.appendleft(group)
+
+    def set_aside(self, group: Group) -> None:
+        """A group could not be read: the others go first."""
+        self._out.pop(group.token, None)
+        self._aside.append(group)
 
     def split(self, group: Group) -> None:
         """Deliver the halves of a group each for itself, before anything else."""
         self._out.pop(group.token, None)
+        if group.token not in self.state.groups:
+            return
         self.journal.dissolved(group.token)
         half = max(1, len(group.entries) // 2)
         for entries in (group.entries[half:], group.entries[:half]):
@@ -245,21 +264,30 @@ class Subscriber:
                 self._again.appendleft(alone)
             return
         log.error("a batch was under way at several crashes; it is a dead letter now", items=group.items)
-        self._out[group.token] = group
-        self.bury(group, f"under way at {group.starts} crashes")
+        try:
+            self.bury(group, f"under way at {group.starts} crashes")
+        except OSError:
+            self._again.appendleft(group)
+            raise
+        self.log.dropped[self.state.name, "crashes"] += group.items
 
     def _settle_corrupt(self, entry: Entry) -> None:
         self._count_corrupt(entry)
+        self._damaged.discard(entry.head.sequence)
         self.journal.dropped([entry.head.sequence])
         self.owed.add(-entry.head.items, -entry.size_bytes, -1)
 
     def _count_corrupt(self, entry: Entry) -> None:
+        if entry.head.sequence in self._damaged:
+            return
+        self._damaged.add(entry.head.sequence)
         self.corrupt_items += entry.head.items
         self.log.dropped[self.state.name, "corrupt"] += entry.head.items
 
     def _settled(self, entries: Iterable[Entry]) -> None:
         for entry in entries:
             self.owed.add(-entry.head.items, -entry.size_bytes, -1)
+            self._damaged.discard(entry.head.sequence)
             if entry.head.sequence in self._open:
                 self._open.discard(entry.head.sequence)
                 self._known -= 1
@@ -277,9 +305,10 @@ class Subscriber:
         if not gone:
             return lost
         dead = set(gone)
-        for group in [*self._again, *self._out.values()]:
+        for group in [*self._again, *self._aside, *self._out.values()]:
             group.entries = [entry for entry in group.entries if entry.head.sequence not in dead]
         self._again = deque(group for group in self._again if group.entries or self._end(group))
+        self._aside = deque(group for group in self._aside if group.entries or self._end(group))
         for key, waiting in list(self._ready.items()):
             kept = deque(entry for entry in waiting if entry.head.sequence not in dead)
             if kept:
@@ -297,6 +326,13 @@ class Subscriber:
         return False
 
     # Looking
+
+    def losses(self) -> Counter[str]:
+        """Items that the log gave up since this was last asked, by reason."""
+        lost = Counter({why: items for (name, why), items in self.log.dropped.items() if name == self.state.name})
+        new = lost - self._told
+        self._told = lost
+        return new
 
     @property
     def floor(self) -> int:

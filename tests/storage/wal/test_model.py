@@ -160,6 +160,8 @@ class TheLog(RuleBasedStateMachine):
             self.subscribers[name].give_back(group)
         for name, subscriber in self.subscribers.items():
             while (group := subscriber.take()) is not None:
+                if group.starts >= 2:
+                    self.regrouped |= set(numbers_of(group))
                 for entry, payload in subscriber.payloads(group):
                     number = int.from_bytes(entry.head.batch_id, "big")
                     assert payload == payload_of(number)
