@@ -367,7 +367,7 @@ async fn hand_over(
     let payload = match repaired {
         Some(payload) => {
             // It takes the place of the body in the budget.
-            share.cover(payload.len());
+            share.settle(payload.len());
             payload.into()
         }
         None => body,
