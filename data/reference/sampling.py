@@ -113,11 +113,8 @@ class Sampler:
         return (view if is_same else View(view.signal, made)).select(bytes(mask)), dict(counts)
 
     def _span(self, span: Any) -> tuple[str, bool, Fault]:
-        try:
-            state = TraceState(span.trace_state)
-            carried = _Carried(state.randomness, state.threshold, state.fields.get("th", ""))
-        except InvalidTraceState:
-            state, carried = None, None
+        state = _trace_state(span.trace_state)
+        carried = _Carried(state.randomness, state.threshold, state.fields.get("th", "")) if state else None
         policy, randomness, carried, fault = self._source(span.trace_id, b"", carried)
         if carried is not None and self.mode == "hash_seed" and not self.is_never:
             # As in the Collector also that of a span without a trace id.
@@ -139,14 +136,7 @@ class Sampler:
         return policy, True, fault
 
     def _record(self, record: Any) -> tuple[str, bool, Fault]:
-        carried = _Carried()
-        try:
-            carried.text = _text(record.attributes, THRESHOLD)
-            carried.threshold = read_threshold(carried.text) if carried.text else None
-            text = _text(record.attributes, RANDOMNESS)
-            carried.randomness = read_randomness(text) if text else None
-        except InvalidTraceState:
-            carried = None
+        carried = _carried(record.attributes)
         hashed = b""
         at = find(record.attributes, self.from_attribute) if self.from_attribute else None
         if at is not None:
@@ -220,6 +210,26 @@ class Sampler:
         if percentage is None or not 1 / NEVER <= percentage / 100 <= 1:
             return None
         return threshold_of(percentage / 100, self.precision)
+
+
+def _trace_state(text: str) -> TraceState | None:
+    try:
+        return TraceState(text)
+    except InvalidTraceState:
+        return None
+
+
+def _carried(attributes: Any) -> _Carried | None:
+    """What the attributes of a log record say of earlier sampling, None where that is malformed."""
+    threshold, randomness = _text(attributes, THRESHOLD), _text(attributes, RANDOMNESS)
+    try:
+        return _Carried(
+            read_randomness(randomness) if randomness else None,
+            read_threshold(threshold) if threshold else None,
+            threshold,
+        )
+    except InvalidTraceState:
+        return None
 
 
 def _is_changed(carried: _Carried, threshold: int) -> bool:

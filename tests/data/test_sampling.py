@@ -196,6 +196,7 @@ def test_a_span_can_ask_to_be_kept(kernels, name, mode):
         ),
         (USUAL, "ot=rv:70000000000000", "hash_seed", "randomness_in_use", None),
         (USUAL, "ot=th:8", "hash_seed", "threshold_in_use", None),
+        (USUAL, "ot=th:00", "hash_seed", "threshold_in_use", None),
     ],
 )
 def test_a_fault_is_counted_and_closes_or_opens(kernels, trace_id, state, mode, fault, after, fail_closed):
@@ -235,6 +236,7 @@ HOSTILE = (
         "a@" + "b" * 15 + "=c",
     ),
     *("ot=a:" + "b" * 255, ",".join(f"a{n}=b" for n in range(33)), "a=" + "b" * 250 + ",c=" + "d" * 250 + "," * 600),
+    ",".join(f"{key}=" + "b" * size for key, size in (("a", 256), ("c", 256), ("d", 256), ("e", 246))),
 )
 
 
@@ -256,7 +258,7 @@ def test_a_malformed_trace_state_is_counted_and_stays(kernels, state):
         ("a=b , c=d e ,\t,1t@s=!", "ot=th:8,a=b,c=d e,1t@s=!"),
         ("a=b,ot=x:1;th:0;y:;x:2,c=d", "ot=th:8;x:1;y:;x:2,a=b,c=d"),
         ("ot=th:1;th:2", "ot=th:8"),
-        ("ot=th:1,a=b,ot=p:1", "ot=th:8;p:1,a=b"),
+        ("ot=x:1;rv:c0000000000000;th:c,a=b,ot=p:1", "ot=th:8;p:1,a=b"),
         ("ota=th:9,other=ot", "ot=th:8,ota=th:9,other=ot"),
         ("a" * 256 + "=" + "b" * 256, "ot=th:8," + "a" * 256 + "=" + "b" * 256),
         ("a" * 241 + "@" + "b" * 14 + "=c", "ot=th:8," + "a" * 241 + "@" + "b" * 14 + "=c"),
@@ -276,7 +278,7 @@ def test_only_opentelemetrys_member_of_a_trace_state_changes(kernels, before, af
     [
         ",".join(f"a{n}=b" for n in range(32)),
         "ot=a:" + "b" * 250,
-        ",".join(f"{key}=" + "b" * size for key, size in (("a", 256), ("c", 256), ("d", 256), ("e", 244))),
+        ",".join(f"{key}=" + "b" * size for key, size in (("a", 256), ("c", 256), ("d", 256), ("e", 245))),
     ],
     ids=["members", "value", "bytes"],
 )
@@ -504,3 +506,13 @@ def test_a_threshold_is_of_56_bits(kernels):
     )
 
     assert states(kept) == [f"{least};th:ffffffffffffff"]
+
+
+@pytest.mark.parametrize("state", ["ot=th:c", "a=b,ot=th:c0"])
+def test_a_share_that_was_kept_is_never_said_to_be_larger(kernels, state):
+    view = kernels.scan("traces", spans((LIKELIEST, state, {"sampling.priority": 1})))
+
+    kept, counts = kernels.Sampler("equalizing", 50).apply(view)
+
+    assert kept is view
+    assert counts == {("sampling_priority", True, ""): 1}

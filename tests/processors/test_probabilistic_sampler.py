@@ -1,4 +1,4 @@
-"""The probabilistic sampler keeps the share that was asked for, counts what it leaves out, and refuses as the Collector."""
+"""The probabilistic sampler keeps the share asked for, counts what it leaves out, and refuses as the Collector does."""
 
 from typing import Any
 

@@ -60,15 +60,15 @@ impl Sampler {
         if !matches!(scanned.signal, Signal::Traces | Signal::Logs) {
             return Err(PyValueError::new_err(format!("{} cannot be sampled", scanned.signal.name())));
         }
-        let (kept, listed) = py.detach(|| self.compiled.apply(scanned)).map_err(|fault| malformed(py, &fault))?;
+        let outcome = py.detach(|| self.compiled.apply(scanned)).map_err(|fault| malformed(py, &fault))?;
         let counts = PyDict::new(py);
-        for ((policy, is_kept, fault), count) in listed {
+        for ((policy, is_kept, fault), count) in outcome.counts {
             let key = (self.name(policy), is_kept, fault.name());
             // An attribute may be called as a policy is.
-            let before = counts.get_item(&key)?.map_or(Ok(0), |count| count.extract::<usize>())?;
+            let before = counts.get_item(key)?.map_or(Ok(0), |count| count.extract::<usize>())?;
             counts.set_item(key, before + count)?;
         }
-        let kept = kept.map_or_else(|| Ok(view.clone()), |kept| given.made(py, kept))?;
+        let kept = outcome.kept.map_or_else(|| Ok(view.clone()), |kept| given.made(py, kept))?;
         Ok((kept, counts))
     }
 }

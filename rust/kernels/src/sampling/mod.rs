@@ -37,7 +37,7 @@ impl Mode {
 }
 
 /// Where the randomness of an item came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
     Missing,
     TraceIdHash,
@@ -49,7 +49,7 @@ pub enum Policy {
 }
 
 /// What is wrong with an item.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     None,
     Malformed,
@@ -62,16 +62,6 @@ pub enum Fault {
 }
 
 impl Fault {
-    const ALL: [Self; 7] = [
-        Self::None,
-        Self::Malformed,
-        Self::MissingRandomness,
-        Self::InconsistentThreshold,
-        Self::RandomnessInUse,
-        Self::ThresholdInUse,
-        Self::NoRoom,
-    ];
-
     /// The name, empty for none.
     pub fn name(self) -> &'static str {
         match self {
@@ -86,11 +76,16 @@ impl Fault {
     }
 }
 
-/// How an item was decided.
+/// How an item was decided: where its randomness came from, whether it is kept, what was wrong.
 pub type Counted = (Policy, bool, Fault);
 
-const POLICIES: [Policy; 6] =
-    [Policy::Missing, Policy::TraceIdHash, Policy::TraceId, Policy::Explicit, Policy::Priority, Policy::Attribute];
+/// What is left of a view.
+pub struct Outcome {
+    /// None where that is the view as it is.
+    pub kept: Option<View>,
+    /// How many items were decided in which way.
+    pub counts: Vec<(Counted, usize)>,
+}
 
 /// What is asked of a sampler.
 pub struct Settings {
@@ -128,33 +123,25 @@ impl Sampler {
         Self { settings, ratio, threshold, is_never: rounded <= 0.0 || by_hash && accepted == 0 }
     }
 
-    /// The items kept, None where that is the view as it is, and how many were decided in which way.
-    pub fn apply(&self, view: &View) -> Result<(Option<View>, Vec<(Counted, usize)>), Malformed> {
-        let mut counts = [[[0_usize; Fault::ALL.len()]; 2]; POLICIES.len()];
+    /// Keep what is to be kept, and write its threshold into it.
+    pub fn apply(&self, view: &View) -> Result<Outcome, Malformed> {
+        // There are few ways, and most items go the way of the one before.
+        let mut counts: Vec<(Counted, usize)> = vec![];
         let mut mask = Vec::with_capacity(view.items.len());
         let edited = view.edit(&[Message::Item], None, |_, item, out| {
             let (counted, is_written) = match view.signal {
                 Signal::Traces => item::span(self, item.message, out),
                 _ => item::record(self, item.message, out),
             };
-            let (policy, is_kept, fault) = counted;
-            counts[policy as usize][usize::from(is_kept)][fault as usize] += 1;
-            mask.push(u8::from(is_kept));
+            match counts.iter_mut().find(|(known, _)| *known == counted) {
+                Some((_, count)) => *count += 1,
+                None => counts.push((counted, 1)),
+            }
+            mask.push(u8::from(counted.1));
             Ok(is_written)
         })?;
         let kept = edited.as_ref().unwrap_or(view).select(&mask);
-        let mut listed = vec![];
-        for policy in POLICIES {
-            for is_kept in [false, true] {
-                let of_faults = Fault::ALL.iter().zip(&counts[policy as usize][usize::from(is_kept)]);
-                listed.extend(
-                    of_faults
-                        .filter(|(_, count)| **count > 0)
-                        .map(|(fault, count)| ((policy, is_kept, *fault), *count)),
-                );
-            }
-        }
-        Ok((kept.or(edited), listed))
+        Ok(Outcome { kept: kept.or(edited), counts })
     }
 
     /// What becomes of an item with a trace id, a value to be hashed and what earlier samplers left, None where that

@@ -60,7 +60,7 @@ impl<'a> TraceState<'a> {
     pub fn write(&self, randomness: Option<&[u8]>, threshold: &[u8], out: &mut Vec<u8>) -> bool {
         let start = out.len();
         let fields = || self.own.split(|byte| *byte == b';').filter_map(|field| cut(field, b':'));
-        let before = fields().filter(|field| field.0 == b"rv").last().map(|field| field.1);
+        let before = fields().rfind(|field| field.0 == b"rv").map(|field| field.1);
         out.extend_from_slice(b"ot=");
         if let Some(randomness) = randomness.or(before) {
             write_field(b"rv", randomness, out);
