@@ -7,6 +7,7 @@ from airis.data.reference.pattern import Pattern
 from airis.data.reference.predicate import Predicate
 from airis.data.reference.remote_write import RemoteWritten, from_remote_write
 from airis.data.reference.samples import Samples, samples
+from airis.data.reference.sampling import Sampler
 from airis.data.reference.series import SeriesIndex
 from airis.data.reference.split import split
 from airis.data.reference.validate import count_items, validate
@@ -20,6 +21,7 @@ __all__ = [
     "Pattern",
     "Predicate",
     "RemoteWritten",
+    "Sampler",
     "Samples",
     "SeriesIndex",
     "View",

@@ -136,6 +136,31 @@ class Predicate:
         """One byte for every item of the view in order: 1 where the condition holds, else 0."""
 
 @final
+class Sampler:
+    """What keeps a share of spans or log records, chosen by randomness that all of a trace has in common."""
+
+    def __init__(
+        self,
+        mode: Literal["hash_seed", "proportional", "equalizing"],
+        percentage: float,
+        *,
+        hash_seed: int = 0,
+        precision: int = 4,
+        fail_closed: bool = True,
+        by_trace_id: bool = True,
+        from_attribute: str = "",
+        priority_attribute: str = "",
+    ) -> None:
+        """Compile; ValueError for a mode or a precision that there is not. More than 100 percent is 100."""
+
+    def apply(self, view: View) -> tuple[View, dict[tuple[str, bool, str], int]]:
+        """The items kept, in the very same view where nothing changes, and how many were decided in which way.
+
+        The counts are by policy (where the randomness came from), whether the item was kept, and what was wrong with
+        it (empty for nothing). Raises ValueError for another signal than traces and logs.
+        """
+
+@final
 class Blocks:
     """What one payload becomes: a block for each table that gets rows."""
 

@@ -101,7 +101,10 @@ def test_an_old_spelling_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
         (["batch::timeout::x"], 'processors::batch::timeout has no option "x"; nothing is valid here'),
         (["otlp::protocols::grcp"], 'receivers::otlp::protocols has no option "grcp"; did you mean "grpc"?'),
         (["service::telemetri"], 'service has no option "telemetri"; did you mean "telemetry"?'),
-        (["processors"], "name one of the processors: attributes, batch, memory_limiter, resource"),
+        (
+            ["processors"],
+            "name one of the processors: attributes, batch, memory_limiter, probabilistic_sampler, resource",
+        ),
         (["faro"], 'receiver type "faro" is a Collector component that airis does not have; let the Faro SDK send'),
         ([""], 'name a component, such as "otlp"; "airis components" lists them'),
     ],

@@ -22,6 +22,7 @@ pub mod predicate;
 pub mod prometheus_names;
 pub mod remote_write;
 pub mod samples;
+pub mod sampling;
 pub mod scan;
 pub mod series;
 pub mod split;

@@ -13,6 +13,7 @@ mod payloads;
 mod predicate;
 mod remote_write;
 mod samples;
+mod sampling;
 mod sources;
 mod view;
 mod wal;
@@ -50,6 +51,9 @@ mod _core {
 
     #[pymodule_export]
     use super::samples::{Samples, samples};
+
+    #[pymodule_export]
+    use super::sampling::Sampler;
 
     #[cfg(unix)]
     #[pymodule_export]

@@ -79,7 +79,7 @@ impl View {
     }
 
     /// Another view of the same signal.
-    fn made<'py>(&self, py: Python<'py>, view: scanned::View) -> PyResult<Bound<'py, Self>> {
+    pub fn made<'py>(&self, py: Python<'py>, view: scanned::View) -> PyResult<Bound<'py, Self>> {
         Bound::new(py, Self::new(self.signal.clone_ref(py), view))
     }
 
