@@ -35,8 +35,6 @@ _OVERHEAD_BYTES = 4096
 """More than the header of a segment and the record that ends one."""
 QUARANTINE = "quarantine"
 DEAD = "dead"
-MAX_REMEMBERED = 65_536
-"""Batches whose ids are known, so that one that comes again for the same subscriber is not written again."""
 
 Policy = Literal["block", "drop_oldest", "drop_newest"]
 
@@ -102,7 +100,6 @@ class Log:
         self._segment_bytes = min(options.segment_bytes, options.max_bytes // 4 or options.segment_bytes)
         self._writer: Writer | None = None
         self._next = 0
-        self._remembered: OrderedDict[bytes, int] = OrderedDict()
         """Slots of the latest batches, by id and signal."""
         self._cached: OrderedDict[int, tuple[bytes, int]] = OrderedDict()
         """Payload, and the slots that have not read it."""
@@ -238,17 +235,20 @@ class Log:
         not written.
         """
         outcomes: list[Exception | None] = [None] * len(puts)
-        wanted: OrderedDict[tuple[int, bytes], tuple[Put, int, list[int]]] = OrderedDict()
+        wanted: list[tuple[Put, int, list[int]]] = []
+        latest: dict[tuple[int, bytes, bytes], int] = {}
         for place, put in enumerate(puts):
-            key = (put.signal, put.batch_id)
-            slots = sum(1 << lane.slot for lane in put.lanes) & ~self._remembered.get(_key(put), 0)
-            if not slots:
-                continue
-            before = wanted.get(key)
-            wanted[key] = (put, slots | (before[1] if before else 0), [*(before[2] if before else ()), place])
+            key = (put.signal, put.batch_id, put.meta)
+            slots = sum(1 << lane.slot for lane in put.lanes)
+            same = latest.get(key)
+            if same is not None and not wanted[same][1] & slots:
+                wanted[same] = (put, slots | wanted[same][1], [*wanted[same][2], place])
+            else:  # one who puts it twice is given it twice, as were two pipelines in the Collector
+                latest[key] = len(wanted)
+                wanted.append((put, slots, [place]))
         group: list[tuple[Put, int, list[int]]] = []
         size = 0
-        for each in wanted.values():
+        for each in wanted:
             content_bytes = len(each[0].meta) + len(each[0].payload)
             size_bytes = layout.HEAD_BYTES + content_bytes
             if content_bytes > layout.MAX_CONTENT_BYTES:
@@ -307,13 +307,10 @@ class Log:
         self._next += len(records)
         writer.note(entries)
         for (put, slots, _), entry in zip(group, entries, strict=True):
-            self._remembered[_key(put)] = self._remembered.pop(_key(put), 0) | slots
             self._cache(entry.head.sequence, put.payload, slots)
             for subscriber in self.subscribers.values():
                 if subscriber.reads(entry.head):
                     subscriber.owed.add(entry.head.items, entry.size_bytes)
-        while len(self._remembered) > MAX_REMEMBERED:
-            self._remembered.popitem(last=False)
         return None
 
     def _writer_for(self, size: int, now: int) -> Writer:
@@ -525,7 +522,3 @@ class Log:
             with suppress(OSError):
                 subscriber.journal.sync()
             subscriber.close()
-
-
-def _key(put: Put) -> bytes:
-    return bytes([put.signal]) + put.batch_id

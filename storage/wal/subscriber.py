@@ -136,10 +136,10 @@ class Subscriber:
         key = min(self._ready, key=lambda k: self._ready[k][0].head.sequence, default=None)
         waiting = self._ready[key] if key is not None else None
         if waiting is None or key is None or not self._is_enough(waiting, limits):
-            group = self._aside.popleft() if self._aside else None
-            if group is not None:
-                self._out[group.token] = group
-            return group
+            aside = self._aside.popleft() if self._aside else None
+            if aside is not None:
+                self._out[aside.token] = aside
+            return aside
         entries: list[Entry] = []
         items = size = 0
         while waiting:

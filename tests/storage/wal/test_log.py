@@ -206,9 +206,18 @@ def test_a_batch_is_written_once_for_all_who_want_it(tmp_path: Path):
     log = opened(tmp_path)
     store, kafka = log.subscriber(STORE, SIGNAL), log.subscriber(KAFKA, SIGNAL)
     put(log, [a_put(1, store), a_put(1, kafka)])
-    put(log, [a_put(1, store)])
     assert log.next_sequence == 1
     assert rest_of(store) == rest_of(kafka) == [1]
+
+
+def test_what_is_put_twice_for_one_is_given_twice(tmp_path: Path):
+    # Two pipelines lead to one exporter: what it has enqueued is what it sends.
+    log = opened(tmp_path)
+    store, kafka = log.subscriber(STORE, SIGNAL), log.subscriber(KAFKA, SIGNAL)
+    put(log, [a_put(1, store), a_put(1, store, kafka), a_put(1, store, meta=b"another tenant")])
+    put(log, [a_put(1, kafka)])
+    assert rest_of(store) == [1, 1, 1]
+    assert rest_of(kafka) == [1, 1]
 
 
 def test_batches_of_different_origin_are_in_different_groups(tmp_path: Path):
