@@ -57,7 +57,7 @@ class AdminConnection(http.client.HTTPConnection):
         """Raises NotRunning."""
         instance = running(data_dir)
         if instance is None and is_claimed(data_dir):
-            raise NotRunning(f"airis is about to start on {data_dir}; try again in a moment")
+            raise NotRunning(f"airis is not running on {data_dir}, but starts or ends there; try again in a moment")
         if instance is None:
             raise NotRunning(f'airis is not running on {data_dir}; start it with "airis run"')
         super().__init__("airis", timeout=timeout_s)

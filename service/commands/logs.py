@@ -194,11 +194,12 @@ async def _follow(
     limit: int,
     form: str,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    now: Callable[[], int] = time.time_ns,
 ) -> None:
     """Write records as they arrive, for ever; a store that does not answer for a while is asked again."""
     from airis.storage import StoreError
 
-    follower = Follower(partial(conditions.find, store))
+    follower = Follower(partial(conditions.find, store), now)
     _write(await follower.first(since, limit), form)
     silent = False
     while True:

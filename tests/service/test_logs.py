@@ -119,7 +119,7 @@ async def test_follows_a_store(engine, empty_store, capsys):
 
     insert(engine, "logs", records("shop", record(1, "first")), store.database)
     with pytest.raises(StoreError, match="no"):
-        await logs._follow(store, Conditions(), NOW - 60 * SECOND, 10, "table", sleep)
+        await logs._follow(store, Conditions(), NOW - 60 * SECOND, 10, "table", sleep, lambda: NOW)
 
     shown = capsys.readouterr()
     bodies = [line.split("shop  ")[1].strip() for line in shown.out.splitlines()]
