@@ -187,10 +187,9 @@ def test_log_records_are_found_oldest_first(airis, options, bodies):
 def test_log_records_on_a_terminal(airis):
     lines = airis("logs", "--format", "table").stdout.splitlines()
 
-    assert [line.split(" ", 1)[1] for line in lines[:2]] == [
-        "INFO  cart  Added 3 items  user.id=7",
-        f"ERROR cart  Out of stock  trace_id={TRACE}",
-    ]
+    # A record of yesterday has its date before the time: the tests may run over midnight.
+    assert lines[0].endswith(" INFO  cart  Added 3 items  user.id=7")
+    assert lines[1].endswith(f" ERROR cart  Out of stock  trace_id={TRACE}")
     assert lines[2].endswith("WARN  cart  two")
     assert lines[3] == "    lines \\x1b]0;evil\\x07"
 
