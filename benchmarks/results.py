@@ -75,7 +75,10 @@ class Results:
 
     def again(self, made: dict[str, Any]) -> "Results":
         """These results, of which some cases are measured again under such conditions."""
-        both = {name: value if value == made[name] else f"{value}, {made[name]}" for name, value in self.made.items()}
+        both = {
+            name: value if str(made[name]) in str(value).split(", ") else f"{value}, {made[name]}"
+            for name, value in self.made.items()
+        }
         return Results(both, self.controls, self.cases)
 
     def write(self, path: Path) -> None:
