@@ -1,5 +1,5 @@
 """Batches and the kernels that work on them: what crosses every stage of a pipeline."""
 
-from airis.data.batch import NO_METADATA, Batch, Origin, Signal, join
+from airis.data.batch import NO_METADATA, Batch, Origin, Signal, combined_id, join, parts_of
 
-__all__ = ["NO_METADATA", "Batch", "Origin", "Signal", "join"]
+__all__ = ["NO_METADATA", "Batch", "Origin", "Signal", "combined_id", "join", "parts_of"]

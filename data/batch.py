@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from hashlib import blake2b
 from itertools import count
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -158,6 +159,32 @@ class _Viewed(Batch):
     def with_origin(self, origin: Origin) -> Batch:
         """The same batch from elsewhere."""
         return self.of(self, self._scanned, origin, self.id)
+
+
+def combined_id(ids: Iterable[bytes]) -> bytes:
+    """16 bytes that are the same for the same ids in the same order."""
+    return blake2b(b"".join(ids), digest_size=16).digest()
+
+
+def parts_of(batch: Batch, max_items: int | None = None, max_bytes: int | None = None) -> list[Batch]:
+    """A batch in parts of so many items and bytes, in order; itself where that is one. Raises MalformedPayload.
+
+    The ids of the parts follow from its own, so that a store knows those that come again.
+    """
+    from airis.data import kernels
+
+    payloads = kernels.split(batch.signal, batch.payload, max_items, max_bytes)
+    if len(payloads) == 1:
+        return [batch]
+    return [
+        replace(
+            batch,
+            payload=payload,
+            items=kernels.count_items(batch.signal, payload),
+            id=combined_id([batch.id, part.to_bytes(4, "big")]),
+        )
+        for part, payload in enumerate(payloads)
+    ]
 
 
 def join(batches: Iterable[Batch]) -> Batch:

@@ -12,27 +12,6 @@ from airis.data.expressions import InvalidExpression
 from airis.data.malformed import MalformedPayload
 
 backend: Literal["native", "reference"] = "reference"
-_NAMES = (
-    "Announced",
-    "Blocks",
-    "Edits",
-    "Pattern",
-    "Predicate",
-    "RemoteWritten",
-    "Sampler",
-    "Samples",
-    "SeriesIndex",
-    "View",
-    "concat",
-    "count_items",
-    "from_json",
-    "from_remote_write",
-    "samples",
-    "scan",
-    "split",
-    "to_json",
-    "validate",
-)
 if TYPE_CHECKING:
     from airis.data.reference import (
         Announced,
@@ -55,16 +34,6 @@ if TYPE_CHECKING:
         to_json,
         validate,
     )
-else:
-    _kernels = None
-    if os.environ.get("AIRIS_KERNELS") != "reference":
-        try:
-            _kernels = import_module("airis._core")
-            backend = "native"
-        except ImportError:
-            pass
-    _kernels = _kernels or import_module("airis.data.reference")
-    globals().update({name: getattr(_kernels, name) for name in _NAMES})
 
 __all__ = [
     "Announced",
@@ -90,3 +59,14 @@ __all__ = [
     "to_json",
     "validate",
 ]
+
+if not TYPE_CHECKING:
+    _kernels = None
+    if os.environ.get("AIRIS_KERNELS") != "reference":
+        try:
+            _kernels = import_module("airis._core")
+            backend = "native"
+        except ImportError:
+            pass
+    _kernels = _kernels or import_module("airis.data.reference")
+    globals().update({name: getattr(_kernels, name) for name in __all__ if name not in globals()})

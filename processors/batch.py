@@ -3,7 +3,6 @@
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 from typing import Self
 
 from pydantic import Field, field_validator, model_validator
@@ -20,7 +19,7 @@ from airis.component import (
     processor,
 )
 from airis.component.group_commit import GroupCommit, Limits
-from airis.data import Batch, Origin, Signal, join, kernels
+from airis.data import Batch, Origin, Signal, join, kernels, parts_of
 
 UNLIMITED = 2**63
 ITEM_BOUNDS = (10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 7500, 10_000, 25_000, 50_000, 100_000)
@@ -201,13 +200,9 @@ class BatchProcessor(Processor[BatchConfig]):
         those it has when the same batch comes again.
         """
         try:
-            payloads = kernels.split(batch.signal, batch.payload, self.max_items)
+            parts = parts_of(batch, self.max_items)
         except kernels.MalformedPayload as error:
             raise Permanent(f"it cannot be split: {error}") from error
-        parts = [
-            replace(batch, payload=payload, items=kernels.count_items(batch.signal, payload), id=_part_id(batch.id, i))
-            for i, payload in enumerate(payloads)
-        ]
         refused = rejected = 0
         reason = ""
         for part in parts:
@@ -247,7 +242,3 @@ class JoinedPartial(Partial):
     def for_caller(self, batch: Batch) -> Partial:
         """What the caller of one of the batches is told."""
         return self._told[batch.id]
-
-
-def _part_id(batch_id: bytes, index: int) -> bytes:
-    return blake2b(batch_id + index.to_bytes(4, "big"), digest_size=16).digest()

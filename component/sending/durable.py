@@ -11,7 +11,7 @@ from dataclasses import replace
 from airis.component.errors import Permanent, Retryable
 from airis.component.sending.config import SendingQueueConfig
 from airis.component.sending.grouping import Grouping
-from airis.component.sending.queue import FULL_RETRY_S, Taken, full
+from airis.component.sending.queue import FULL_RETRY_S, Taken, full, size_in
 from airis.data import NO_METADATA, Batch, Origin, Signal, join
 from airis.storage.wal.log import Full, Put
 from airis.storage.wal.segment import Entry
@@ -67,7 +67,7 @@ class DurableQueue:
 
     async def put(self, batch: Batch, enqueued: Callable[[Batch], None]) -> None:
         """Return when the batch is on the disk; raises Retryable where there is no room."""
-        size = {"items": batch.items, "bytes": batch.size_bytes}.get(self._config.sizer, 1)
+        size = size_in(self._config.sizer, batch)
         await self._room_for(size)
 
         def written(outcome: "asyncio.Future[object]") -> None:
@@ -183,7 +183,7 @@ class DurableQueue:
                 found = self.subscriber.payloads(group)
                 if found:
                     self._next_start = now + grouping.interval_s
-                    return Taken(_batch_of(group, found), group, is_alone=len(found) == 1)
+                    return Taken(_batch_of(self._signal, group, found), group, is_alone=len(found) == 1)
             except Exception:
                 self.subscriber.set_aside(group)
                 raise
@@ -209,22 +209,17 @@ class DurableQueue:
         async with self._changed:
             self._changed.notify_all()
 
-    async def bury(self, taken: Taken, reason: str, part: Batch | None = None) -> bool:
-        """Put it, or a part of it, among the dead letters; it is not settled by that."""
+    async def bury(self, taken: Taken, reason: str, part: Batch) -> None:
+        """Put a part of it, which may be all, among the dead letters; it is not settled by that."""
         group: Group = taken.ticket  # type: ignore[assignment]
 
         def work() -> None:
-            dead, name = self._service.log.dead, self.subscriber.state.name
-            if part is None:
-                for entry, payload in self.subscriber.payloads(group):
-                    dead.bury(name, reason, entry, payload)
-                return
             first = group.entries[0]
             head = first.head._replace(items=part.items, batch_id=part.id)
-            dead.bury(name, reason, first._replace(head=head), part.payload)
+            name = self.subscriber.state.name
+            self._service.log.dead.bury(name, reason, first._replace(head=head), part.payload)
 
         await self._service.run(work)
-        return True
 
     async def close(self) -> None:
         """What is in the log stays there."""
@@ -244,16 +239,15 @@ def _meta(origin: Origin, keys: tuple[str, ...]) -> bytes:
     return json.dumps(content, separators=(",", ":"), sort_keys=True).encode()
 
 
-def origin_of(meta: bytes) -> Origin:
+def _origin_of(meta: bytes) -> Origin:
     """The opposite, as far as it was kept."""
     content = json.loads(meta or b"{}")
     metadata = {name: tuple(values) for name, values in content.get("metadata", {}).items()}
     return Origin(tenant=content.get("tenant", ""), metadata=metadata or NO_METADATA)
 
 
-def _batch_of(group: Group, found: list[tuple[Entry, bytes]]) -> Batch:
-    signal = next(signal for signal, number in SIGNALS.items() if number == found[0][0].head.signal)
-    origin = origin_of(found[0][0].meta)
+def _batch_of(signal: Signal, group: Group, found: list[tuple[Entry, bytes]]) -> Batch:
+    origin = _origin_of(found[0][0].meta)
     batches = [
         Batch(
             signal,

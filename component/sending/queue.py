@@ -5,12 +5,11 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
-from hashlib import blake2b
 from typing import Protocol
 
 from airis.component.errors import Partial, Retryable
 from airis.component.sending.config import SendingQueueConfig
-from airis.data import Batch, Signal, join, kernels
+from airis.data import Batch, Signal, combined_id, join
 
 FULL_RETRY_S = 1.0
 
@@ -58,8 +57,8 @@ class Queue(Protocol):
         """Take what was joined in two parts from now on."""
         ...
 
-    async def bury(self, taken: Taken, reason: str, part: Batch | None = None) -> bool:
-        """Put it, or a part of it, among the dead letters; False where there are none."""
+    async def bury(self, taken: Taken, reason: str, part: Batch) -> None:
+        """Put a part of it, which may be all, among the dead letters, where there are some; that settles nothing."""
         ...
 
     def size(self) -> float:
@@ -82,31 +81,7 @@ def full(limit: int, sizer: str) -> Retryable:
 
 def size_in(sizer: str, batch: Batch) -> int:
     """How much a batch is."""
-    return {"requests": 1, "items": batch.items}.get(sizer) or (batch.size_bytes if sizer == "bytes" else 1)
-
-
-def parts_of(batch: Batch, max_items: int | None = None, max_bytes: int | None = None) -> list[Batch]:
-    """A batch in parts of so many items and bytes; one that cannot be read, or cut, is its only part.
-
-    The ids of the parts follow from its own, so that a store knows those that come again.
-    """
-    try:
-        payloads = kernels.split(batch.signal, batch.payload, max_items, max_bytes)
-    except kernels.MalformedPayload:
-        return [batch]
-    if len(payloads) == 1:
-        return [batch]
-    ids = derived_ids(batch.id, len(payloads))
-    counts = [kernels.count_items(batch.signal, payload) for payload in payloads]
-    return [
-        replace(batch, payload=payload, items=items, id=part_id)
-        for payload, items, part_id in zip(payloads, counts, ids, strict=True)
-    ]
-
-
-def derived_ids(batch_id: bytes, count: int) -> list[bytes]:
-    """As many ids that follow from one."""
-    return [blake2b(batch_id + part.to_bytes(4, "big"), digest_size=16).digest() for part in range(count)]
+    return max(1, {"items": batch.items, "bytes": batch.size_bytes}.get(sizer, 1))
 
 
 @dataclass(slots=True)
@@ -250,9 +225,8 @@ class MemoryQueue:
                 self._partitions.move_to_end(key, last=False)
             self._changed.notify_all()
 
-    async def bury(self, taken: Taken, reason: str, part: Batch | None = None) -> bool:
+    async def bury(self, taken: Taken, reason: str, part: Batch) -> None:
         """There are no dead letters in memory."""
-        return False
 
     async def close(self) -> None:
         """Let those who wait to put go, and those who take have what is left."""
@@ -266,7 +240,7 @@ def joined(batches: list[Batch]) -> Batch:
     if len(batches) == 1:
         return batches[0]
     whole = join(batches)
-    return replace(whole, id=blake2b(b"".join(batch.id for batch in batches), digest_size=16).digest())
+    return replace(whole, id=combined_id(batch.id for batch in batches))
 
 
 def outcomes_for(batches: list[Batch], error: Exception | None) -> list[Exception | None]:

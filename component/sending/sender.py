@@ -16,10 +16,10 @@ from airis.component.sending.breaker import CircuitBreaker, CircuitOpen
 from airis.component.sending.bulkhead import Bulkhead, NoPlace
 from airis.component.sending.config import SendingConfig
 from airis.component.sending.grouping import Grouping, grouping_of
-from airis.component.sending.queue import MemoryQueue, Queue, Taken, parts_of
+from airis.component.sending.queue import MemoryQueue, Queue, Taken
 from airis.component.telemetry import Telemetry, by_signal
 from airis.component.words import quoted
-from airis.data import Batch, Signal
+from airis.data import Batch, Signal, kernels, parts_of
 
 Attempt = Callable[[], Awaitable[None]]
 """Returns when the destination has a batch, or raises as a consumer does. It is made as often as it takes."""
@@ -313,8 +313,7 @@ class Sending:
                 return
             await self._persist(batch, queue.is_durable)
         except Partial as error:
-            self._sent[batch.signal].add(batch.items - error.rejected)
-            self._give_up(batch.signal, error.rejected, "rejected", error)
+            self._count_delivered(batch, error)
             await self._settle(queue, taken, error)
         except Retryable as error:
             await self._postpone(queue, taken, batch.items, error)
@@ -330,7 +329,7 @@ class Sending:
                 self._give_up(batch.signal, batch.items, "refused", error)
                 await self._settle(queue, taken, error)
         else:
-            self._sent[batch.signal].add(batch.items)
+            self._count_delivered(batch)
             await self._settle(queue, taken)
 
     def _parts(self, batch: Batch) -> list[Batch]:
@@ -341,7 +340,7 @@ class Sending:
         is_items = joins.sizer == "items"
         if (batch.items if is_items else batch.size_bytes) <= joins.max_size:
             return [batch]
-        return parts_of(batch, joins.max_size) if is_items else parts_of(batch, max_bytes=joins.max_size)
+        return _cut(batch, joins.max_size, None) if is_items else _cut(batch, None, joins.max_size)
 
     async def _send_large(self, queue: Queue, taken: Taken, parts: list[Batch]) -> None:
         left = sum(part.items for part in parts)
@@ -351,8 +350,7 @@ class Sending:
             try:
                 await self._persist(part, queue.is_durable)
             except Partial as error:
-                self._sent[part.signal].add(part.items - error.rejected)
-                self._give_up(part.signal, error.rejected, "rejected", error)
+                self._count_delivered(part, error)
                 rejected, outcome = rejected + error.rejected, error
             except Retryable as error:
                 await self._postpone(queue, taken, left, error)
@@ -364,7 +362,7 @@ class Sending:
                     self._give_up(part.signal, part.items, "refused", error)
                     rejected, outcome = rejected + part.items, error
             else:
-                self._sent[part.signal].add(part.items)
+                self._count_delivered(part)
             left -= part.items
         if outcome is not None and rejected < taken.batch.items:
             outcome = Partial(rejected, _reason(outcome))
@@ -411,7 +409,7 @@ class Sending:
         refused = 0
         while waiting:
             batch, error = waiting.pop()
-            parts = parts_of(batch, -(-batch.items // 2)) if batch.items > 1 and refused < HOPELESS_PARTS else [batch]
+            parts = _cut(batch, -(-batch.items // 2), None) if batch.items > 1 and refused < HOPELESS_PARTS else [batch]
             if len(parts) == 1:
                 await queue.bury(taken, _reason(error), batch)
                 self._buried.add(batch.items)
@@ -421,8 +419,7 @@ class Sending:
                 try:
                     await self._persist(part, is_durable=True)
                 except Partial as partial:
-                    self._sent[part.signal].add(part.items - partial.rejected)
-                    self._give_up(part.signal, partial.rejected, "rejected", partial)
+                    self._count_delivered(part, partial)
                 except Retryable:
                     raise  # all of it comes again
                 except Exception as again:
@@ -430,7 +427,13 @@ class Sending:
                     waiting.append((part, again))
                 else:
                     refused = 0
-                    self._sent[part.signal].add(part.items)
+                    self._count_delivered(part)
+
+    def _count_delivered(self, batch: Batch, but: Partial | None = None) -> None:
+        rejected = but.rejected if but else 0
+        self._sent[batch.signal].add(batch.items - rejected)
+        if but is not None:
+            self._give_up(batch.signal, rejected, "rejected", but)
 
     def _give_up(self, signal: Signal, items: int, reason: str, error: Exception) -> None:
         if not items:
@@ -438,6 +441,14 @@ class Sending:
         self._failed[signal].add(items)
         self._dropped.add(items, reason=reason)
         self._telemetry.log.error("not delivered", items=items, signal=str(signal), why=reason, error=_reason(error))
+
+
+def _cut(batch: Batch, max_items: int | None, max_bytes: int | None) -> list[Batch]:
+    """A batch in parts; one that cannot be read, or cut, is its only part."""
+    try:
+        return parts_of(batch, max_items, max_bytes)
+    except kernels.MalformedPayload:
+        return [batch]
 
 
 def _reason(error: Exception) -> str:

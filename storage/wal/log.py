@@ -100,7 +100,6 @@ class Log:
         self._segment_bytes = min(options.segment_bytes, options.max_bytes // 4 or options.segment_bytes)
         self._writer: Writer | None = None
         self._next = 0
-        """Slots of the latest batches, by id and signal."""
         self._cached: OrderedDict[int, tuple[bytes, int]] = OrderedDict()
         """Payload, and the slots that have not read it."""
         self._cached_bytes = 0

@@ -5,11 +5,11 @@ from bisect import bisect_left
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 import structlog
 
+from airis.data import combined_id
 from airis.storage.wal.format import Head
 from airis.storage.wal.journal import Grouped, Journal
 from airis.storage.wal.segment import Amount, Entry, Lane
@@ -165,10 +165,10 @@ class Subscriber:
         return not (limits.min_items or limits.min_bytes)
 
     def _record(self, entries: list[Entry], starts: int = 0) -> Group:
-        ids = b"".join(entry.head.batch_id for entry in entries)
-        token = blake2b(ids, digest_size=16).digest()
+        ids = [entry.head.batch_id for entry in entries]
+        token = combined_id(ids)
         if token in self.state.groups:  # the same batches were put twice
-            token = blake2b(ids + entries[0].head.sequence.to_bytes(8, "little"), digest_size=16).digest()
+            token = combined_id([*ids, entries[0].head.sequence.to_bytes(8, "little")])
         group = Group(token, entries, starts)
         self.journal.took(token, [entry.head.sequence for entry in entries])
         self.state.groups[token] = Grouped([entry.head.sequence for entry in entries], starts)
@@ -340,13 +340,6 @@ class Subscriber:
         while self._lowest and self._lowest[0] not in self._open:
             heapq.heappop(self._lowest)
         return min(self._lowest[0], self.next_sequence) if self._lowest else self.next_sequence
-
-    @property
-    def oldest_unix_nano(self) -> int | None:
-        """When the oldest of what is owed arrived, None where nothing is; raises OSError."""
-        self.fill()
-        lowest = self._find([self.floor]) if self._open else []
-        return lowest[0].head.wall_unix_nano if lowest else None
 
     def close(self) -> None:
         """Let go of the journal."""
