@@ -11,11 +11,13 @@ from pydantic import Field, field_validator, model_validator
 from airis import __version__
 from airis.component.compression import LEVELS
 from airis.component.config import Config, Duration, Secret
+from airis.component.errors import Permanent, Retryable
 from airis.component.headers import SecretHeaders
 from airis.component.telemetry import Telemetry
 from airis.component.tls import RenewableTlsConfig
 from airis.component.transport import Transport, choose
 from airis.component.unsupported import NO_AUTHENTICATORS, NO_MIDDLEWARES, not_supported
+from airis.component.words import quoted
 from airis.proto.otlp_answers import MAX_RETRY_AFTER_S
 
 MAX_ANSWER_BYTES = 64 * 1024
@@ -192,6 +194,17 @@ def open_http_client(config: HttpClientConfig, urls: Sequence[str], telemetry: T
         return AiohttpClient(config, telemetry)
 
     return choose(config.transport, native, python, telemetry)
+
+
+def refusal(answer: Answer, words: str, may_come_again: bool, now_unix_s: float) -> Retryable | Permanent:
+    """What a caller is to do about an answer that is no success; `words` are what the server says, quoted."""
+    if 300 <= answer.status < 400:
+        to = quoted(answer.headers.get("location", "another address"))
+        return Permanent(f"{answer.status}: redirects are not followed; write its address as the endpoint: {to}")
+    reason = f"{answer.status} {quoted(answer.reason)}: {words}".rstrip(": ")
+    if may_come_again:
+        return Retryable(reason, retry_after_s(answer.headers.get("retry-after", ""), now_unix_s))
+    return Permanent(reason)
 
 
 def retry_after_s(header: str, now_unix_s: float) -> float | None:

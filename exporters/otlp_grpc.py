@@ -16,7 +16,7 @@ from pydantic import Field
 
 from airis.component import Duration, Exporter, Host, Permanent, Retryable, Telemetry, exporter
 from airis.component.grpc_client import GrpcAnswer, GrpcClient, GrpcClientConfig, open_grpc_client
-from airis.component.sending import Attempt, Sending, SendingConfig
+from airis.component.sending import Attempt, Sending, SendingConfig, Sends
 from airis.component.words import quoted
 from airis.data import Batch, Signal
 from airis.proto.otlp_answers import UnreadableAnswer, partial_success, retry_info_s
@@ -48,7 +48,7 @@ class OtlpGrpcConfig(GrpcClientConfig, SendingConfig):
 
 
 @exporter("otlp_grpc", traces="alpha", metrics="alpha", logs="alpha", profiles="alpha")
-class OtlpGrpcExporter(Exporter[OtlpGrpcConfig]):
+class OtlpGrpcExporter(Sends[GrpcClient], Exporter[OtlpGrpcConfig]):
     """Send telemetry over OTLP/gRPC.
 
     A sender is held until the server acknowledged its data, through all retries, unless there is a `sending_queue`.
@@ -66,31 +66,11 @@ class OtlpGrpcExporter(Exporter[OtlpGrpcConfig]):
         """`rng` gives the share of a retry's random part, from 0 to 1."""
         super().__init__(config, telemetry)
         self.sending = Sending(config, telemetry, self._prepare, clock, sleep, rng)
-        self.client: GrpcClient | None = None
-        """From the start to the shutdown."""
-
-    @property
-    def counts_itself(self) -> bool:
-        """Whether there is a queue."""
-        return self.sending.has_queue
 
     async def start(self, host: Host) -> None:
         """Read certificates and be ready to connect; raises StartError that names the option at fault."""
         self.client = open_grpc_client(self.config, self.telemetry)
         await self.sending.open(host)
-
-    async def shutdown(self) -> None:
-        """Wait for the attempts under way, and close the connections."""
-        try:
-            await self.sending.close()
-        finally:
-            client, self.client = self.client, None
-            if client is not None:
-                await client.close()
-
-    async def consume(self, batch: Batch) -> None:
-        """Return when the server acknowledged the batch, or the queue has it."""
-        await self.sending.consume(batch)
 
     async def _prepare(self, batch: Batch) -> Attempt:
         return partial(self._attempt, batch)

@@ -17,9 +17,9 @@ from airis.component.http_client import (
     HttpClientConfig,
     NoAnswer,
     open_http_client,
-    retry_after_s,
+    refusal,
 )
-from airis.component.sending import Attempt, Sending, SendingConfig
+from airis.component.sending import Attempt, Sending, SendingConfig, Sends
 from airis.component.words import quoted
 from airis.data import Batch, Signal, kernels
 from airis.proto.otlp_answers import UnreadableAnswer, partial_success, status_message
@@ -79,7 +79,7 @@ class OtlpHttpConfig(HttpClientConfig, SendingConfig):
 
 
 @exporter("otlp_http", traces="alpha", metrics="alpha", logs="alpha", profiles="alpha")
-class OtlpHttpExporter(Exporter[OtlpHttpConfig]):
+class OtlpHttpExporter(Sends[HttpClient], Exporter[OtlpHttpConfig]):
     """Send telemetry over OTLP/HTTP, as protobuf or JSON.
 
     A sender is held until the server acknowledged its data, through all retries, unless there is a `sending_queue`.
@@ -98,17 +98,10 @@ class OtlpHttpExporter(Exporter[OtlpHttpConfig]):
         """`rng` gives the share of a retry's random part, from 0 to 1; `wall_clock` seconds since 1970."""
         super().__init__(config, telemetry)
         self.sending = Sending(config, telemetry, self._prepare, clock, sleep, rng)
-        self.client: HttpClient | None = None
-        """From the start to the shutdown."""
         self._wall_clock = wall_clock
         self._headers = {"Content-Type": JSON if config.encoding == "json" else PROTOBUF}
         if config.is_compressed:
             self._headers["Content-Encoding"] = config.compression
-
-    @property
-    def counts_itself(self) -> bool:
-        """Whether there is a queue."""
-        return self.sending.has_queue
 
     async def start(self, host: Host) -> None:
         """Read certificates and be ready to connect; raises StartError that names the option at fault."""
@@ -116,20 +109,11 @@ class OtlpHttpExporter(Exporter[OtlpHttpConfig]):
         self.client = open_http_client(self.config, urls, self.telemetry)
         await self.sending.open(host)
 
-    async def shutdown(self) -> None:
-        """Wait for the attempts under way, and close the connections."""
-        try:
-            await self.sending.close()
-        finally:
-            client, self.client = self.client, None
-            if client is not None:
-                await client.close()
-
     async def consume(self, batch: Batch) -> None:
         """Return when the server acknowledged the batch, or the queue has it."""
         if not self.config.url(batch.signal):
             raise Permanent(f"there is nowhere to send {batch.signal}; write {batch.signal}_endpoint, or endpoint")
-        await self.sending.consume(batch)
+        await super().consume(batch)
 
     async def _prepare(self, batch: Batch) -> Attempt:
         assert self.client is not None
@@ -151,7 +135,7 @@ class OtlpHttpExporter(Exporter[OtlpHttpConfig]):
         if 200 <= answer.status < 300:
             self._read(batch, answer)
         else:
-            raise self._outcome(answer)
+            raise refusal(answer, _words(answer), answer.status in RETRYABLE, self._wall_clock())
 
     def _read(self, batch: Batch, answer: Answer) -> None:
         # Like the Collector: an answer of another type says nothing, one that cannot be read is no acknowledgement.
@@ -164,16 +148,6 @@ class OtlpHttpExporter(Exporter[OtlpHttpConfig]):
         except UnreadableAnswer as error:
             raise Permanent(f"the server's answer cannot be read: {quoted(str(error))}") from error
         self.sending.accept(batch, rejected, message)
-
-    def _outcome(self, answer: Answer) -> Retryable | Permanent:
-        """What a caller is to do about an answer that is no success."""
-        if 300 <= answer.status < 400:
-            to = quoted(answer.headers.get("location", "another address"))
-            return Permanent(f"{answer.status}: redirects are not followed; write its address as the endpoint: {to}")
-        reason = f"{answer.status} {quoted(answer.reason)}: {_words(answer)}".rstrip(": ")
-        if answer.status in RETRYABLE:
-            return Retryable(reason, retry_after_s(answer.headers.get("retry-after", ""), self._wall_clock()))
-        return Permanent(reason)
 
 
 def _words(answer: Answer) -> str:

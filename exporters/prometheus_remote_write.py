@@ -22,15 +22,14 @@ from airis.component import (
     exporter,
 )
 from airis.component.http_client import (
-    Answer,
     HttpClient,
     HttpClientConfig,
     NoAnswer,
     open_http_client,
-    retry_after_s,
+    refusal,
 )
 from airis.component.retry import RetryConfig
-from airis.component.sending import Attempt, Sending, SendingConfig, SendingQueueConfig
+from airis.component.sending import Attempt, Sending, SendingConfig, SendingQueueConfig, Sends
 from airis.component.unsupported import not_supported
 from airis.component.words import quoted
 from airis.data import Batch, kernels
@@ -168,7 +167,7 @@ class PrometheusRemoteWriteConfig(HttpClientConfig):
 
 
 @exporter("prometheus_remote_write", metrics="alpha")
-class PrometheusRemoteWriteExporter(Exporter[PrometheusRemoteWriteConfig]):
+class PrometheusRemoteWriteExporter(Sends[HttpClient], Exporter[PrometheusRemoteWriteConfig]):
     """Send metrics by Prometheus remote write, 1.0 or 2.0.
 
     A sender is held until the server acknowledged its data, through all retries. What cannot be a sample, such as a
@@ -187,17 +186,11 @@ class PrometheusRemoteWriteExporter(Exporter[PrometheusRemoteWriteConfig]):
     ) -> None:
         """`rng` gives the share of a retry's random part, from 0 to 1; `wall_clock` seconds since 1970."""
         super().__init__(config, telemetry)
-        queue = config.remote_write_queue
-        sending = SendingConfig.model_construct(
-            {"sending_queue"} if "remote_write_queue" in config.model_fields_set else set(),
-            retry_on_failure=config.retry_on_failure,
-            sending_queue=SendingQueueConfig(
-                enabled=queue.enabled, num_consumers=queue.num_consumers, queue_size=queue.queue_size
-            ),
-        )
+        own = config.remote_write_queue
+        queue = SendingQueueConfig(enabled=own.enabled, num_consumers=own.num_consumers, queue_size=own.queue_size)
+        is_written = "remote_write_queue" in config.model_fields_set
+        sending = SendingConfig.of(queue, config.retry_on_failure, is_written=is_written)
         self.sending = Sending(sending, telemetry, self._prepare, clock, sleep, rng)
-        self.client: HttpClient | None = None
-        """From the start to the shutdown."""
         self._wall_clock = wall_clock
         self._naming = config.naming()
         self._headers = {
@@ -206,29 +199,11 @@ class PrometheusRemoteWriteExporter(Exporter[PrometheusRemoteWriteConfig]):
             "X-Prometheus-Remote-Write-Version": _VERSION_HEADERS[config.version],
         }
 
-    @property
-    def counts_itself(self) -> bool:
-        """Whether there is a queue."""
-        return self.sending.has_queue
-
     async def start(self, host: Host) -> None:
         """Read certificates and be ready to connect; raises StartError that names the option at fault."""
         config = self.config.model_copy(update={"compression": "snappy"})
         self.client = open_http_client(config, [config.endpoint], self.telemetry)
         await self.sending.open(host)
-
-    async def shutdown(self) -> None:
-        """Wait for the attempts under way, and close the connections."""
-        try:
-            await self.sending.close()
-        finally:
-            client, self.client = self.client, None
-            if client is not None:
-                await client.close()
-
-    async def consume(self, batch: Batch) -> None:
-        """Return when the server acknowledged the batch, or the queue has it; raises Partial for what was not taken."""
-        await self.sending.consume(batch)
 
     async def _prepare(self, batch: Batch) -> Attempt:
         assert self.client is not None
@@ -251,7 +226,7 @@ class PrometheusRemoteWriteExporter(Exporter[PrometheusRemoteWriteConfig]):
     def _bodies(self, batch: Batch) -> tuple[list[bytes], dict[str, int]]:
         """Requests, and what is not in them."""
         try:
-            view = kernels.scan(batch.signal, batch.payload)
+            view = batch.view()
         except kernels.MalformedPayload as error:
             raise Permanent(str(error)) from error
         samples = kernels.samples(view, batch.arrived_unix_nano, **self._naming)
@@ -280,22 +255,13 @@ class PrometheusRemoteWriteExporter(Exporter[PrometheusRemoteWriteConfig]):
         except NoAnswer as error:
             raise Retryable(quoted(error.reason)) from error
         if not 200 <= answer.status < 300:
-            raise self._outcome(answer)
+            may_come_again = answer.status == 429 or answer.status >= 500
+            raise refusal(answer, quoted(answer.body), may_come_again, self._wall_clock())
         if self.config.version == 2 and not any(name in answer.headers for name in _WRITTEN):
             raise Permanent(
                 "the server does not say what it wrote, as one of 2.0 does; write protobuf_message: "
                 "prometheus.WriteRequest"
             )
-
-    def _outcome(self, answer: Answer) -> Retryable | Permanent:
-        """What a caller is to do about an answer that is no success."""
-        if 300 <= answer.status < 400:
-            to = quoted(answer.headers.get("location", "another address"))
-            return Permanent(f"{answer.status}: redirects are not followed; write its address as the endpoint: {to}")
-        reason = f"{answer.status} {quoted(answer.reason)}: {quoted(answer.body)}".rstrip(": ")
-        if answer.status == 429 or answer.status >= 500:
-            return Retryable(reason, retry_after_s(answer.headers.get("retry-after", ""), self._wall_clock()))
-        return Permanent(reason)
 
 
 def _conclude(batch: Batch, requests: int, refused: list[Permanent], left_out: Mapping[str, int]) -> None:

@@ -5,7 +5,6 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from hashlib import blake2b
 
 from pydantic import Field
 
@@ -14,7 +13,7 @@ from airis.component.group_commit import GroupCommit, Limits
 from airis.component.retry import RetryConfig
 from airis.component.sending import Attempt, Sending, SendingConfig, SendingQueueConfig
 from airis.component.sending.grouping import Grouping
-from airis.data import Batch, Signal, join, kernels
+from airis.data import Batch, Signal, combined_id, join, kernels
 from airis.storage import Blocks, Store, StoreError
 
 FIRST_RETRY_S = 0.1
@@ -77,10 +76,10 @@ class StoreExporter(Exporter[StoreExporterConfig]):
             signal: GroupCommit(self._deliver, limits, clock, sleep)
             for signal in (Signal.TRACES, Signal.METRICS, Signal.LOGS)
         }
-        sending = SendingConfig.model_construct(
-            {"sending_queue"} & config.model_fields_set,
-            retry_on_failure=RetryConfig.model_validate({"initial_interval": "1s"}),
-            sending_queue=config.sending_queue,
+        sending = SendingConfig.of(
+            config.sending_queue,
+            RetryConfig.model_validate({"initial_interval": "1s"}),
+            is_written="sending_queue" in config.model_fields_set,
         )
         grouping = Grouping(max_items=config.max_block_items, interval_s=QUEUE_INTERVAL_S)
         self.sending = Sending(sending, telemetry, self._prepare, clock, sleep, grouping=grouping)
@@ -122,7 +121,7 @@ class StoreExporter(Exporter[StoreExporterConfig]):
     async def _deliver(self, batches: Sequence[Batch]) -> None:
         assert self._encoder is not None
         joined = join(batches)
-        token = blake2b(b"".join(batch.id for batch in batches), digest_size=16).hexdigest()
+        token = combined_id(batch.id for batch in batches).hex()
         loop = asyncio.get_running_loop()
         try:
             blocks = await loop.run_in_executor(

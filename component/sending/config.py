@@ -103,3 +103,9 @@ class SendingConfig(Config):
     bulkhead: BulkheadConfig | None = Field(
         default=None, description="Bound, or find out, how many requests are under way at once."
     )
+
+    @classmethod
+    def of(cls, queue: SendingQueueConfig, retries: RetryConfig, *, is_written: bool) -> "SendingConfig":
+        """Of an exporter with options and defaults of its own; `is_written` says that there is a queue."""
+        written = {"sending_queue"} if is_written else set[str]()
+        return cls.model_construct(written, sending_queue=queue, retry_on_failure=retries)
