@@ -14,7 +14,7 @@ use std::borrow::Cow;
 
 use super::otlp::{METRIC_DATA, Signal};
 use super::values::{Value, messages};
-use super::view::Item;
+use super::view::{Item, item_attributes};
 use super::wire::{Content, Fields, plain_attribute, push_delimited};
 use parts::{Parts, find};
 use scalars::{At, wholes};
@@ -101,15 +101,7 @@ impl Level {
             Self::Metric => 12,
             Self::Link => 4,
             Self::Exemplar => 7,
-            Self::Item => match (signal, kind) {
-                (Signal::Traces, _) => 9,
-                (Signal::Logs, _) => 6,
-                (Signal::Metrics, 9) => 9,
-                (Signal::Metrics, 10) => 1,
-                (Signal::Metrics, _) => 7,
-                // They refer to a table of the request.
-                (Signal::Profiles, _) => 0,
-            },
+            Self::Item => item_attributes(signal, kind),
         }
     }
 }

@@ -239,7 +239,8 @@ impl<'a> Item<'a> {
 }
 
 /// The field number of the attributes of an item, which for a point depends on the kind of its metric's data.
-fn item_attributes(signal: Signal, kind: u32) -> u32 {
+#[inline]
+pub fn item_attributes(signal: Signal, kind: u32) -> u32 {
     match (signal, kind) {
         (Signal::Traces, _) => 9,
         (Signal::Logs, _) => 6,
