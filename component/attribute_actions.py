@@ -10,7 +10,7 @@ from airis.component.config import ANY_CASE, Config
 from airis.component.errors import Permanent
 from airis.component.headers import WITHHELD
 from airis.data import Batch, Origin, kernels
-from airis.data.edits import Convert, Delete, DeleteMatching, Edit, Extract, Hash, Set, Value
+from airis.data.edits import Convert, Delete, DeleteMatching, Edit, Extract, Hash, HashMatching, Set, Value
 from airis.data.fields import Attribute, Level
 from airis.data.malformed import MalformedPayload
 
@@ -22,6 +22,8 @@ _WHEN: Mapping[str, Literal["always", "absent", "present"]] = {
     "update": "present",
     "upsert": "always",
 }
+_MATCHING = ("delete", "hash")
+"""They can mean attributes by a pattern."""
 _SOURCES = ("value", "from_attribute", "from_context")
 
 
@@ -29,14 +31,15 @@ class AttributeAction(Config):
     """One change of attributes."""
 
     key: str = Field(
-        default="", description="The attribute that is changed. delete can have a pattern beside it or in its place."
+        default="",
+        description="The attribute that is changed. delete and hash can have a pattern beside it or in its place.",
     )
     action: Annotated[Literal["insert", "update", "upsert", "delete", "hash", "extract", "convert"], ANY_CASE] = Field(
         description="insert writes where the attribute is absent, update where it is there, upsert both; delete takes "
-        "it away; hash puts the SHA-256 of its value in its place, as hexadecimal text (of an empty text as well, "
-        "which the Collector leaves empty; bytes, lists and maps become an empty text); extract writes what the named "
-        "groups of the pattern find in it to attributes of their names, over those that are there; convert makes its "
-        "value one of another type."
+        "it away; hash puts the SHA-256 of its value in its place, as hexadecimal text (an empty text stays as it "
+        "is; bytes, lists and maps become one), and of that digest once more where key and pattern both mean an "
+        "attribute; extract writes what the named groups of the pattern find in it to attributes of their names, over "
+        "those that are there; convert makes its value one of another type."
     )
     value: Any = Field(
         default=None, description="What insert, update and upsert write; it keeps the type that it has in YAML."
@@ -56,7 +59,7 @@ class AttributeAction(Config):
     pattern: str = Field(
         default="",
         description="A regular expression, in RE2's syntax: delete takes the attributes away in whose keys it is "
-        "found, extract looks for it in the value, if that is a text.",
+        "found, hash hashes them, extract looks for it in the value, if that is a text.",
     )
     converted_type: Literal["int", "double", "string"] | None = Field(
         default=None, description="What convert makes of the value; one that cannot be converted stays as it is."
@@ -100,9 +103,9 @@ class AttributeAction(Config):
 
     def _lacks(self) -> list[str]:
         faults: list[str] = []
-        if self.action == "delete" and not self.key and not self.pattern:
+        if self.action in _MATCHING and not self.key and not self.pattern:
             faults.append("needs key or pattern")
-        elif self.action != "delete" and not self.key:
+        elif self.action not in _MATCHING and not self.key:
             faults.append("needs key")
         if self.action in _WHEN and not self._given(*_SOURCES, "default_value"):
             faults.append("needs value, from_attribute, from_context or default_value")
@@ -124,9 +127,7 @@ class AttributeAction(Config):
         # The Collector takes from_context with these two, and does nothing with it.
         refused = {"delete": _SOURCES[:2], "hash": _SOURCES[:2], "extract": _SOURCES, "convert": _SOURCES}
         faults += [f"takes no {name}" for name in self._given(*refused.get(self.action, ()))]
-        if self.pattern and self.action == "hash":
-            faults.append("takes no pattern yet; write an action for each key")
-        elif self.pattern and self.action not in ("delete", "extract"):
+        if self.pattern and self.action not in (*_MATCHING, "extract"):
             faults.append("takes no pattern")
         if self.converted_type is not None and self.action != "convert":
             faults.append("takes no converted_type")
@@ -138,12 +139,14 @@ class AttributeAction(Config):
     def edits(self, level: Level, context: Mapping[str, str | None]) -> list[Edit]:
         """The edits of the attributes of a level; `context` has what each `from_context` gives, None for nothing."""
         target = Attribute(level, self.key)
+        found: list[Edit]
         match self.action:
             case "delete":
-                found: list[Edit] = [Delete(target)] if self.key else []
+                found = [Delete(target)] if self.key else []
                 return [*found, *([DeleteMatching(level, self.pattern)] if self.pattern else [])]
             case "hash":
-                return [Hash(target)]
+                found = [Hash(target)] if self.key else []
+                return [*found, *([HashMatching(level, self.pattern)] if self.pattern else [])]
             case "extract":
                 return [Extract(target, self.pattern, level)]
             case "convert":

@@ -83,6 +83,8 @@ class Batch:
     """16 bytes, unique; stays with the data through every retry, so that a store can refuse a repetition."""
     requests: int = 1
     """Requests of clients that it was joined from."""
+    is_validated: bool = field(default=False, repr=False, compare=False)
+    """Whether the payload passed `kernels.validate`, so that it need not be looked through again."""
     _scanned: "View" = field(init=False, repr=False, compare=False)
     """Not there until it is asked for, so that a batch costs no more to make."""
 
@@ -100,7 +102,7 @@ class Batch:
             from airis.data import kernels
 
             # Of two threads that ask at once both scan: what they get is the same.
-            view = kernels.scan(self.signal, self.payload)
+            view = kernels.scan(self.signal, self.payload, validated=self.is_validated)
             object.__setattr__(self, "_scanned", view)
             return view
 
@@ -113,7 +115,7 @@ class Batch:
 
     def with_payload(self, payload: bytes, items: int) -> "Batch":
         """The same batch after a processor changed its content: a new id, the same origin and arrival."""
-        return replace(self, payload=payload, items=items, id=_unique_id())
+        return replace(self, payload=payload, items=items, id=_unique_id(), is_validated=False)
 
     def with_origin(self, origin: Origin) -> "Batch":
         """The same batch from elsewhere."""
@@ -136,6 +138,8 @@ class _Viewed(Batch):
             ("arrived_unix_nano", batch.arrived_unix_nano),
             ("id", batch_id),
             ("requests", batch.requests),
+            # What kernels make is well-formed.
+            ("is_validated", True),
             ("_scanned", view),
         ):
             object.__setattr__(made, name, value)
@@ -208,4 +212,5 @@ def join(batches: Iterable[Batch]) -> Batch:
         origin=first.origin,
         arrived_unix_nano=min(b.arrived_unix_nano for b in parts),
         requests=sum(b.requests for b in parts),
+        is_validated=all(b.is_validated for b in parts),
     )

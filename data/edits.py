@@ -198,8 +198,8 @@ class Hash:
     """Put the digest of a value in its place, as lower-case hexadecimal text.
 
     Hashed is what the Collector's attributes processor hashes: of a text its UTF-8, of an integer and a double their
-    eight bytes in little-endian order, of a bool one byte. Everything else becomes an empty text, as there. Where the
-    text form of a number shall be hashed, a `Convert` to a string goes before.
+    eight bytes in little-endian order, of a bool one byte. Everything else becomes an empty text, as there, and an
+    empty text stays one. Where the text form of a number shall be hashed, a `Convert` to a string goes before.
     """
 
     target: Source
@@ -209,9 +209,23 @@ class Hash:
 
     def __post_init__(self) -> None:
         _check_target(self.target, "text", "value")
-        _check_choice("algorithm", self.algorithm, get_args(Algorithm))
-        if (self.algorithm in _KEYED) != bool(self.key):
-            raise ValueError(f"{self.algorithm} {'needs a' if self.algorithm in _KEYED else 'takes no'} key")
+        _check_algorithm(self.algorithm, self.key)
+
+
+@dataclass(frozen=True, slots=True)
+class HashMatching:
+    """Hash the attributes in whose keys a pattern (`kernels.Pattern`) is found, each as `Hash` does."""
+
+    level: Level
+    pattern: str
+    algorithm: Algorithm = "sha256"
+    key: bytes = b""
+    """The secret of ``hmac_sha256``; no other algorithm takes one."""
+
+    def __post_init__(self) -> None:
+        _check_level(self.level)
+        _check_texts("pattern", (self.pattern,))
+        _check_algorithm(self.algorithm, self.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +276,7 @@ class Limit:
         _check_texts("priority_keys", self.priority_keys)
 
 
-Edit = Set | Delete | DeleteMatching | Extract | KeepKeys | Rename | Hash | Convert | Truncate | Limit
+Edit = Set | Delete | DeleteMatching | Extract | KeepKeys | Rename | Hash | HashMatching | Convert | Truncate | Limit
 
 
 def check_signal(edits: Sequence[Edit], signal: str) -> None:
@@ -288,6 +302,12 @@ def _name(place: Source) -> str:
 
 def _check_level(level: str) -> None:
     _check_choice("level", level, get_args(Level))
+
+
+def _check_algorithm(algorithm: Algorithm, key: bytes) -> None:
+    _check_choice("algorithm", algorithm, get_args(Algorithm))
+    if (algorithm in _KEYED) != bool(key):
+        raise ValueError(f"{algorithm} {'needs a' if algorithm in _KEYED else 'takes no'} key")
 
 
 def _check_choice(name: str, value: object, choices: Sequence[str]) -> None:

@@ -222,7 +222,9 @@ class PrometheusRemoteWriteReceiver(Receiver[PrometheusRemoteWriteConfig]):
             metadata = metadata_of(headers)
             if metadata != NO_METADATA:
                 origin = Origin(receiver=origin.receiver, transport=origin.transport, metadata=metadata)
-        return Batch(Signal.METRICS, written.payload, written.items, origin, arrived_unix_nano=self._clock())
+        return Batch(
+            Signal.METRICS, written.payload, written.items, origin, arrived_unix_nano=self._clock(), is_validated=True
+        )
 
     def _note(self, written: "kernels.RemoteWritten") -> None:
         """Remember what was announced, and count what does not go on as it came."""

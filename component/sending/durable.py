@@ -85,7 +85,7 @@ class DurableQueue:
                     batch.requests,
                     batch.arrived_unix_nano,
                     batch.id,
-                    _meta(batch.origin, self._grouping.metadata_keys),
+                    _meta(batch, self._grouping.metadata_keys),
                     batch.payload,
                 )
             )
@@ -228,14 +228,17 @@ class DurableQueue:
             self._changed.notify_all()
 
 
-def _meta(origin: Origin, keys: tuple[str, ...]) -> bytes:
-    """What is kept of where a batch came from; batches with the same may be joined."""
+def _meta(batch: Batch, keys: tuple[str, ...]) -> bytes:
+    """What is kept of a batch, where it came from above all; batches with the same may be joined."""
+    origin = batch.origin
     content: dict[str, object] = {}
     if origin.tenant:
         content["tenant"] = origin.tenant
     kept = {name: list(origin.metadata[name]) for name in sorted(origin.metadata) if not keys or name in keys}
     if kept:
         content["metadata"] = kept
+    if not batch.is_validated:
+        content["unchecked"] = True
     return json.dumps(content, separators=(",", ":"), sort_keys=True).encode()
 
 
@@ -247,7 +250,8 @@ def _origin_of(meta: bytes) -> Origin:
 
 
 def _batch_of(signal: Signal, group: Group, found: list[tuple[Entry, bytes]]) -> Batch:
-    origin = _origin_of(found[0][0].meta)
+    meta = found[0][0].meta
+    origin, is_validated = _origin_of(meta), not json.loads(meta or b"{}").get("unchecked", False)
     batches = [
         Batch(
             signal,
@@ -257,6 +261,7 @@ def _batch_of(signal: Signal, group: Group, found: list[tuple[Entry, bytes]]) ->
             entry.head.wall_unix_nano,
             entry.head.batch_id,
             entry.head.requests,
+            is_validated=is_validated,
         )
         for entry, payload in found
     ]

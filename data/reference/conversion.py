@@ -21,10 +21,10 @@ _BOOLS = {
 
 
 def hashed_bytes(value: AnyValue) -> bytes | None:
-    """What is hashed of a value, None of one that becomes an empty text."""
+    """What is hashed of a value, None of one that becomes an empty text, as an empty one does."""
     kind = value.WhichOneof("value")
     if kind == "string_value":
-        return value.string_value.encode()
+        return value.string_value.encode() or None
     if kind == "bool_value":
         return bytes([value.bool_value])
     if kind == "int_value":

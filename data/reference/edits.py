@@ -17,6 +17,7 @@ from airis.data.edits import (
     Edit,
     Extract,
     Hash,
+    HashMatching,
     KeepKeys,
     Limit,
     Rename,
@@ -56,7 +57,7 @@ class Edits:
         for edit in self.edits:
             if type(edit) not in get_args(Edit):
                 raise ValueError(f"{edit!r} is no edit")
-            if isinstance(edit, DeleteMatching | Extract):
+            if isinstance(edit, DeleteMatching | HashMatching | Extract):
                 pattern = self.patterns[edit.pattern] = Pattern(edit.pattern)
                 if isinstance(edit, Extract) and (not pattern.groups or None in pattern.groups):
                     raise InvalidExpression(f"all groups of {edit.pattern!r} must have names, and there must be one")
@@ -123,10 +124,12 @@ def _act(edit: Edit, levels: Levels, depth: int, patterns: Mapping[str, Pattern]
         case Delete(target):
             _delete(levels, target)
         case Hash(target, algorithm, key):
-            if (old := _get(levels, target)) is not None:
-                content = hashed_bytes(old)
-                text = "" if content is None else _DIGESTS[algorithm](content, key)
-                _put(levels, target, AnyValue(string_value=text), depth)
+            _hash(levels, target, algorithm, key, depth)
+        case HashMatching(level, pattern, algorithm, key):
+            names = dict.fromkeys(attribute.key for attribute in _attributes(levels, level))
+            for name in names:
+                if patterns[pattern].matches(name.encode()):
+                    _hash(levels, Attribute(level, name), algorithm, key, depth)
         case Convert(target, to):
             if (old := _get(levels, target)) is not None:
                 _put(levels, target, convert(old, to), depth)
@@ -147,6 +150,14 @@ def _act(edit: Edit, levels: Levels, depth: int, patterns: Mapping[str, Pattern]
                     attribute.value.CopyFrom(AnyValue(string_value=text[:max_bytes].decode("utf-8", "ignore")))
         case Limit():
             _limit(edit, _attributes(levels, edit.level))
+
+
+def _hash(levels: Levels, target: Source, algorithm: str, key: bytes, depth: int) -> None:
+    old = _get(levels, target)
+    if old is not None:
+        content = hashed_bytes(old)
+        text = "" if content is None else _DIGESTS[algorithm](content, key)
+        _put(levels, target, AnyValue(string_value=text), depth)
 
 
 def _extract(pattern: Pattern, value: AnyValue | None, attributes: Any) -> None:

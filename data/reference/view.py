@@ -22,8 +22,11 @@ MAX_REPEATED_BYTES = 1 << 30
 MAX_PAYLOAD_BYTES = 1 << 30
 
 
-def scan(signal: str, payload: bytes) -> "View":
-    """Read a payload that passed `validate`; raises MalformedPayload for another one."""
+def scan(signal: str, payload: bytes, *, validated: bool = False) -> "View":
+    """Read a payload that passed `validate`; raises MalformedPayload for another one.
+
+    It is read as a whole whether it was validated or not.
+    """
     if signal == "profiles":
         raise ValueError("profiles is not supported")
     layout = otlp.layout(signal)

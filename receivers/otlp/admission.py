@@ -61,7 +61,9 @@ class Admission:
         origin = self._origins[transport]
         if metadata is not NO_METADATA:
             origin = replace(origin, metadata=metadata)
-        return Batch(signal, payload, items, origin, arrived_unix_nano=self._clock(), requests=requests)
+        return Batch(
+            signal, payload, items, origin, arrived_unix_nano=self._clock(), requests=requests, is_validated=True
+        )
 
     def refuse_held(self) -> None:
         """Let every caller that is held go with Retryable, and from now on every new one."""

@@ -32,8 +32,11 @@ def from_json(signal: str, body: bytes) -> bytes:
 def to_json(signal: str, payload: bytes) -> bytes:
     """The payload as one OTLP/JSON object; raises MalformedPayload for one that did not pass `validate`."""
 
-def scan(signal: str, payload: bytes) -> View:
-    """Read a payload that passed `validate`; raises MalformedPayload for another one."""
+def scan(signal: str, payload: bytes, *, validated: bool = False) -> View:
+    """Read a payload that passed `validate`; raises MalformedPayload for another one, unless it is said to have passed.
+
+    Then its items are not looked into again, and what is wrong inside of one is left out where it is read.
+    """
 
 def concat(views: Sequence[View]) -> View:
     """One view with the items of all, in order; ValueError for none, and for those of different signals."""

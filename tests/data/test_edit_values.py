@@ -4,7 +4,7 @@ import math
 from typing import Any, get_args
 
 import pytest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 from airis.data.edits import (
     Algorithm,
@@ -13,6 +13,7 @@ from airis.data.edits import (
     DeleteMatching,
     Extract,
     Hash,
+    HashMatching,
     Set,
     Truncate,
 )
@@ -92,7 +93,7 @@ def test_a_text_is_cut_at_a_character(kernels, text, max_bytes, cut):
 
 LITTLE = [
     # Digests of what the Collector's attributes processor hashes: sha256 of text, one byte, eight bytes.
-    ("sha256", b"", "", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+    ("sha256", b"", "", ""),
     ("sha256", b"", "abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
     ("sha256", b"", True, "4bf5122f344554c53bde2ebb8cd2b7e3d1600ad631c385a5d7cce23c7785459a"),
     ("sha256", b"", False, "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"),
@@ -106,14 +107,27 @@ LITTLE = [
         "what do ya want for nothing?",
         "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
     ),
-    ("xxh3_64", b"", "", "2d06800538d394c2"),
-    ("xxh3_128", b"", "", "99aa06d3014798d86001c324468d497f"),
+    ("xxh3_64", b"", "abc", "78af5f94892f3950"),
+    ("xxh3_128", b"", "abc", "06b05ab6733a618578af5f94892f3950"),
+    ("xxh3_64", b"", "", ""),
 ]
 
 
 @pytest.mark.parametrize(("algorithm", "key", "literal", "digest"), LITTLE, ids=str)
 def test_a_value_is_hashed(kernels, algorithm, key, literal, digest):
     assert after(kernels, pairs(a=literal, b=1), Hash(item("a"), algorithm, key)) == pairs(a=digest, b=1)
+
+
+def test_values_are_hashed_by_a_pattern_for_their_keys(kernels):
+    before = [
+        *pairs(user="x", id=1),
+        KeyValue(key="user_id", value=value("")),
+        *pairs(user="y", other=True, user_name="n"),
+    ]
+
+    found = after(kernels, before, HashMatching("item", "^user", "xxh3_64"))
+
+    assert found == pairs(user="eaf06c6480b2cd11", id=1, user_id="", other=True, user_name="cbaa0f6724ae8b0a")
 
 
 @pytest.mark.parametrize("algorithm", get_args(Algorithm))

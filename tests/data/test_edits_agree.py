@@ -19,6 +19,7 @@ from airis.data.edits import (
     Edit,
     Extract,
     Hash,
+    HashMatching,
     KeepKeys,
     Limit,
     Rename,
@@ -69,7 +70,7 @@ class Programs:
 
     def attempt(self) -> Edit:
         choice = self.random.choice
-        match self.random.randrange(14):
+        match self.random.randrange(15):
             case 0 | 1 | 2 | 3:
                 target = self.source()
                 sources = (self.source() for _ in range(100))
@@ -93,6 +94,8 @@ class Programs:
             case 11:
                 return DeleteMatching(choice(self.levels), choice(PATTERNS))
             case 12:
+                return HashMatching(choice(self.levels), choice(PATTERNS), "xxh3_64")
+            case 13:
                 return Extract(self.source(), choice(PATTERNS), choice(self.levels))
             case _:
                 return Limit(choice(self.levels), self.random.randint(0, 4), self.random.sample(KEYS, 2))

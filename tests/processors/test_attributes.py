@@ -88,7 +88,17 @@ CASES: dict[str, tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]] = 
     "hash a double": ([action("k", "hash")], {"k": 2.4}, {"k": digest(struct.pack("<d", 2.4))}),
     "hash true": ([action("k", "hash")], {"k": True}, {"k": digest(b"\1")}),
     "hash false": ([action("k", "hash")], {"k": False}, {"k": digest(b"\0")}),
-    "hash an empty text": ([action("k", "hash")], {"k": ""}, {"k": digest(b"")}),
+    "hash an empty text": ([action("k", "hash")], {"k": ""}, {"k": ""}),
+    "hash by pattern alone": (
+        [{"action": "hash", "pattern": "^user_"}],
+        {"user_a": "x", "user": "y", "user_b": 1},
+        {"user_a": digest(b"x"), "user": "y", "user_b": digest(struct.pack("<q", 1))},
+    ),
+    "hash by key and pattern, which is both in turn": (
+        [action("user_a", "hash", pattern="^user_")],
+        {"user_a": "x", "user_b": "y"},
+        {"user_a": digest(digest(b"x").encode()), "user_b": digest(b"y")},
+    ),
     "hash a list": ([action("k", "hash")], {"k": ["a"]}, {"k": ""}),
     "hash nothing": ([action("k", "hash")], {"boo": "foo"}, {"boo": "foo"}),
     "extract": (

@@ -33,7 +33,7 @@ def said(options: str, *signals: str) -> list[str]:
     [
         ("{action: delete}", "delete needs key or pattern"),
         ("{action: upsert, value: 123}", "upsert needs key"),
-        ("{action: hash}", "hash needs key"),
+        ("{action: hash}", "hash needs key or pattern"),
         ("{key: a, action: insert}", "insert needs value, from_attribute, from_context or default_value"),
         ("{key: a, action: insert, value: }", "insert needs value, from_attribute, from_context or default_value"),
         ("{key: a, action: upsert, value: 1, from_attribute: b}", "upsert takes only one of value and from_attribute"),
@@ -41,7 +41,6 @@ def said(options: str, *signals: str) -> list[str]:
         ("{key: a, action: update, value: 1, converted_type: int}", "update takes no converted_type"),
         ("{key: a, action: delete, value: 1}", "delete takes no value"),
         ("{key: a, action: hash, from_attribute: b}", "hash takes no from_attribute"),
-        ("{key: a, action: hash, pattern: b}", "hash takes no pattern yet; write an action for each key"),
         ("{key: a, action: delete, converted_type: int}", "delete takes no converted_type"),
         ("{key: a, action: extract}", "extract needs pattern"),
         ("{key: a, action: extract, pattern: '(?P<x>.)', value: 1}", "extract takes no value"),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use airis_kernels::blocks::Tables;
 use airis_kernels::buffers::Buffer;
-use airis_kernels::edits::{Algorithm, Edit, Edits, Given as Value, Level as At, Name, Source, When, apply};
+use airis_kernels::edits::{Algorithm, Edit, Edits, Given as Value, Level as At, Name, Source, When};
 use airis_kernels::json::{from_json, to_json};
 use airis_kernels::logs::Logs;
 use airis_kernels::metrics::Metrics;
@@ -115,7 +115,7 @@ fn given(kind: Kind) -> Given {
 
 fn edit(given: &Given) {
     let stages = given.edits.stages(given.signal).expect("all items have attributes");
-    keep(apply(stages, &given.view(), None).map(|view| view.map(|view| view.encode().to_vec())));
+    keep(stages.apply(&given.view(), None).map(|view| view.map(|view| view.encode().to_vec())));
 }
 
 fn blocks(given: &Given, known: &Registered) {

@@ -1,11 +1,12 @@
-//! What edits cost, in nanoseconds per span: `cargo run --release -p airis-kernels --example edit_cost`.
+//! What edits cost, in nanoseconds per span: `cargo run --release -p airis-kernels --example edit_cost`; with a word
+//! behind, those with this word in their names.
 
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
 
 use airis_kernels::buffers::Buffer;
-use airis_kernels::edits::{Algorithm, Edit, Edits, Given, Level, Name, Source, Stage, When, apply};
+use airis_kernels::edits::{Algorithm, Edit, Edits, Given, Level, Name, Source, Stages, When};
 use airis_kernels::otlp::Signal;
 use airis_kernels::scan::scan;
 use airis_kernels::view::View;
@@ -93,8 +94,8 @@ fn best_ns(spans: usize, mut work: impl FnMut()) -> f64 {
 }
 
 /// The view after edits, and the bytes of all that is in it behind one another.
-fn edit_and_encode(stages: &[Stage], view: &View) -> usize {
-    let edited = apply(stages, view, None).expect("less than 1 GiB");
+fn edit_and_encode(stages: &Stages, view: &View) -> usize {
+    let edited = stages.apply(view, None).expect("less than 1 GiB");
     edited.as_ref().unwrap_or(view).encode().to_vec().len()
 }
 
@@ -142,11 +143,12 @@ fn main() {
         black_box(scan(Signal::Traces, buffer.clone()).is_ok());
     });
     println!("{:34}{small:>12.1}{large:>12.1}", "scan");
-    for (name, edits) in &programs {
+    let only = std::env::args().nth(1).unwrap_or_default();
+    for (name, edits) in programs.iter().filter(|program| program.0.contains(&only)) {
         let edits = Edits::new(edits);
         let stages = edits.stages(Signal::Traces).expect("edits for spans");
         let [small, large] = costs(&|_, view| {
-            black_box(apply(stages, view, None).is_ok());
+            black_box(stages.apply(view, None).is_ok());
         });
         let [small_bytes, large_bytes] = costs(&|_, view| {
             black_box(edit_and_encode(stages, view));

@@ -95,6 +95,13 @@ impl Fresh {
         Self { first: buffers, full: vec![], open: vec![] }
     }
 
+    /// Make room for so many bytes, where there is nothing yet: more memory by and by would be copied into each time.
+    pub fn expect(&mut self, bytes: usize) {
+        if self.open.capacity() == 0 {
+            self.open.reserve(bytes.min(MAX_BUFFER_BYTES));
+        }
+    }
+
     /// Where the bytes are that `write` appends; None, and nothing kept of them, where it says that there are none.
     ///
     /// So many bytes before them are left free for `head`.

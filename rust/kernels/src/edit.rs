@@ -10,6 +10,9 @@ use super::wire::{Head, Malformed, push_delimited};
 /// Kinds of data with the same points: gauge and sum.
 const NUMBERS: [u32; 2] = [5, 7];
 
+/// For the head of a message, and a short attribute more.
+const ROOM: usize = 64;
+
 /// What can be rewritten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message {
@@ -88,6 +91,11 @@ impl View {
             None => true,
         };
         let mut changes = Changes { view: self.clone(), fresh: Fresh::behind(self.buffers.len()), any: false };
+        if mask.is_none() && messages.contains(&Message::Item) {
+            // Mostly all of them change, and become little longer.
+            let bytes: usize = self.items.iter().map(|item| item.size() + item.size() / 8 + ROOM).sum();
+            changes.fresh.expect(bytes);
+        }
         let (mut next, mut outcome) = ([0_usize; 4], Ok(()));
         let bytes = self.open();
         self.walk(|level, item, items| {

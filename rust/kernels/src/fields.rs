@@ -6,8 +6,8 @@ mod datum;
 mod lists;
 mod names;
 mod parts;
+mod quick;
 mod scalars;
-mod trail;
 mod walk;
 
 use std::borrow::Cow;
@@ -15,13 +15,13 @@ use std::borrow::Cow;
 use super::otlp::{METRIC_DATA, Signal};
 use super::values::{Value, messages};
 use super::view::{Item, item_attributes};
-use super::wire::{Content, Fields, plain_attribute, push_delimited};
+use super::wire::{Content, Fields, push_delimited};
 use parts::{Parts, find};
 use scalars::{At, wholes};
 use walk::Walk;
 
 pub use datum::Datum;
-pub use trail::Trail;
+pub use quick::{Quick, Spotted};
 
 /// Whose attribute or field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -286,29 +286,6 @@ impl Source {
                 let found = metric_data(message, item.kind, *number)?;
                 Some(Found::Datum(if *is_bool { Datum::Bool(found != 0) } else { Datum::Whole((found as i32).into()) }))
             }
-        }
-    }
-
-    /// The same, where items are read one after the other: `trail` is what the last one was like.
-    ///
-    /// An error for what is not as nearly all senders write it: `read` knows.
-    #[inline(always)]
-    pub fn read_along<'a>(&self, item: &Item<'a>, trail: &mut Trail) -> Result<Option<Datum<'a>>, Unusual> {
-        match &self.read {
-            _ if self.level != Level::Item => Err(Unusual),
-            Read::Attribute(key) if self.path.is_empty() => {
-                let hits = trail.attribute(item.message, self.level.attributes(self.signal, item.kind), key);
-                if hits.count == 0 {
-                    return Ok(None);
-                }
-                let Some(Content::Length(entry)) = trail::read(item.message, hits.at).map(|field| field.content) else {
-                    return Err(Unusual);
-                };
-                let value = plain_attribute(entry).and_then(|(_, value)| Datum::plain(value));
-                value.map(Some).ok_or(Unusual)
-            }
-            Read::At(at) if at.is_single() => at.read_along(item.message, trail),
-            _ => Err(Unusual),
         }
     }
 

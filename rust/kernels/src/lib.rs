@@ -27,6 +27,7 @@ pub mod scan;
 pub mod series;
 pub mod split;
 pub mod traces;
+mod trail;
 pub mod validate;
 pub mod values;
 pub mod view;

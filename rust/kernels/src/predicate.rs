@@ -5,9 +5,10 @@
 mod compare;
 mod evaluate;
 
-use super::fields::{Level, Source};
+use super::fields::{Level, Quick, Source};
 use super::otlp::Signal;
 use super::pattern::Pattern;
+use super::trail::Wanted;
 use compare::Set;
 
 pub use compare::{Comparison, Literal};
@@ -87,14 +88,17 @@ pub struct Predicate {
     signal: Signal,
     root: Node,
     sources: Vec<Slot>,
+    /// What is looked for on one way through an item.
+    wanted: Wanted,
     patterns: Vec<Pattern>,
     /// Answers that are kept as long as the resource, scope or metric stays the same.
     cells: usize,
 }
 
-/// A source, and whether what was found is kept for another condition.
+/// A source, how it is read on the way through an item, and whether what was found is kept for another condition.
 struct Slot {
     source: Source,
+    quick: Option<Quick>,
     uses: usize,
 }
 
@@ -122,7 +126,14 @@ type Scope = Option<Level>;
 impl Predicate {
     /// Compile for the items of a signal, for which the sources were compiled.
     pub fn compile(signal: Signal, expression: Expression) -> Self {
-        let mut predicate = Self { signal, root: Node::Constant(false), sources: vec![], patterns: vec![], cells: 0 };
+        let mut predicate = Self {
+            signal,
+            root: Node::Constant(false),
+            sources: vec![],
+            wanted: Wanted::default(),
+            patterns: vec![],
+            cells: 0,
+        };
         let (node, scope) = predicate.node(expression, &mut vec![]);
         predicate.root = predicate.kept(node, scope);
         predicate
@@ -250,7 +261,8 @@ impl Predicate {
             self.sources[place].uses += 1;
             return place;
         }
-        self.sources.push(Slot { source, uses: 1 });
+        let quick = source.quick(&mut self.wanted);
+        self.sources.push(Slot { source, quick, uses: 1 });
         self.sources.len() - 1
     }
 }

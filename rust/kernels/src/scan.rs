@@ -17,7 +17,7 @@ pub fn scan(signal: Signal, payload: Buffer) -> Result<View, Malformed> {
     outline(signal, payload)
 }
 
-/// Find everything in a payload without looking into its items.
+/// Find everything in a payload without looking into its items, which passed `validate` if it is to be relied on.
 pub fn outline(signal: Signal, payload: Buffer) -> Result<View, Malformed> {
     let held = Arc::clone(&payload);
     let data = (*held).as_ref();

@@ -76,8 +76,22 @@ fn check_message(
 /// Whether an attribute is one in which nothing can be wrong.
 #[inline(always)]
 fn is_plain_attribute(content: &[u8], depth: u32) -> bool {
-    // Tags and sizes are ASCII, too.
-    wire::plain_attribute(content).is_some_and(|(_, value)| depth > 0 && content.is_ascii() && is_plain(value))
+    wire::plain_attribute(content).is_some_and(|(key, value)| {
+        // Tags and sizes are ASCII, too.
+        depth > 0 && (content.is_ascii() && is_plain(value) || is_number(value) && key.is_ascii())
+    })
+}
+
+/// Whether a value is an integer or a double alone.
+#[inline(always)]
+fn is_number(value: &[u8]) -> bool {
+    const INTEGER: u8 = 0x18;
+    const DOUBLE: u8 = 0x21;
+    match value {
+        [INTEGER, more @ .., last] => *last < 0x80 && more.len() < 10 && more.iter().all(|byte| *byte >= 0x80),
+        [DOUBLE, bits @ ..] => bits.len() == 8,
+        _ => false,
+    }
 }
 
 /// Whether a value is a text, a bool or an integer alone.

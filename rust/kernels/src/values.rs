@@ -7,7 +7,7 @@ use std::io::Write;
 use std::mem;
 
 use super::json::plain_run;
-use super::wire::{Content, Fields};
+use super::wire::{Content, Fields, plain_text};
 
 /// An `AnyValue`.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +51,9 @@ impl<'a> Attribute<'a> {
 impl<'a> Value<'a> {
     /// From a message that passed `validate`.
     pub fn read(data: &'a [u8]) -> Self {
+        if let Some(text) = plain_text(data) {
+            return Self::Text(text);
+        }
         let mut value = Self::Empty;
         value.merge(data);
         value

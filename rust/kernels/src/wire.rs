@@ -249,7 +249,20 @@ pub fn plain_attribute(data: &[u8]) -> Option<(&[u8], &[u8])> {
 pub fn plain_text(value: &[u8]) -> Option<&[u8]> {
     const TEXT: u8 = 0x0a;
     let (&[tag, size], text) = value.split_first_chunk()?;
-    (tag == TEXT && usize::from(size) == text.len()).then_some(text)
+    (tag == TEXT && size < 0x80 && usize::from(size) == text.len()).then_some(text)
+}
+
+/// Whether two texts are the same; for short ones, for which a call would take longer.
+#[inline(always)]
+pub fn same(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    let (Some(last), Some(other_last)) = (one.last_chunk::<8>(), other.last_chunk::<8>()) else {
+        return one.iter().zip(other).all(|(one, other)| one == other);
+    };
+    let (chunks, others) = (one.as_chunks::<8>().0, other.as_chunks::<8>().0);
+    last == other_last && chunks.iter().zip(others).all(|(one, other)| one == other)
 }
 
 /// Append a varint.

@@ -8,7 +8,7 @@ use pyo3::types::PyString;
 
 use super::fields::invalid;
 use airis_kernels::edits as kernel;
-use airis_kernels::edits::{Algorithm, Edit, Given, Level, Name, Source, Stage, Step, Type, When};
+use airis_kernels::edits::{Algorithm, Edit, Given, Level, Name, Source, Stages, Step, Type, When};
 use airis_kernels::otlp::Signal;
 use airis_kernels::pattern::{Extent, Pattern};
 
@@ -30,7 +30,7 @@ impl Edits {
 
 impl Edits {
     /// What is to be done to a view of a signal; ValueError for edits that its items cannot have.
-    pub fn stages(&self, signal: Signal) -> PyResult<&[Stage]> {
+    pub fn stages(&self, signal: Signal) -> PyResult<&Stages> {
         self.compiled.stages(signal).map_err(|fault| PyValueError::new_err(fault.to_owned()))
     }
 }
@@ -40,6 +40,10 @@ fn read_edit(edit: &Bound<'_, PyAny>) -> PyResult<Edit> {
     let target = || read_source(&edit.getattr("target")?);
     let level = || read_level(&text("level")?, None);
     let keys = |name: &str| edit.getattr(name)?.try_iter()?.map(|key| key_of(&key?)).collect::<PyResult<Vec<_>>>();
+    let algorithm = || {
+        let key = edit.getattr("key")?.extract::<Vec<u8>>()?;
+        Algorithm::from_name(&text("algorithm")?, &key).ok_or_else(|| unknown(edit))
+    };
     Ok(match &*edit.get_type().name()?.extract::<String>()? {
         "Set" => Edit::Set {
             target: target()?,
@@ -51,10 +55,10 @@ fn read_edit(edit: &Bound<'_, PyAny>) -> PyResult<Edit> {
             },
         },
         "Delete" => Edit::Delete(target()?),
-        "Hash" => {
-            let key = edit.getattr("key")?.extract::<Vec<u8>>()?;
-            let algorithm = Algorithm::from_name(&text("algorithm")?, &key).ok_or_else(|| unknown(edit))?;
-            Edit::Hash(target()?, algorithm)
+        "Hash" => Edit::Hash(target()?, algorithm()?),
+        "HashMatching" => {
+            let pattern = Arc::new(read_pattern(edit)?);
+            Edit::HashMatching { level: level()?, pattern, algorithm: algorithm()? }
         }
         "Convert" => Edit::Convert(target()?, Type::from_name(&text("to")?).ok_or_else(|| unknown(edit))?),
         "DeleteMatching" => Edit::DeleteMatching { level: level()?, pattern: Arc::new(read_pattern(edit)?) },

@@ -15,7 +15,6 @@ use super::payloads::limits;
 use super::sources::{found, source_of};
 use airis_kernels::blocks::Tables;
 use airis_kernels::edit::Message;
-use airis_kernels::edits::apply;
 use airis_kernels::logs::Logs;
 use airis_kernels::metrics::Metrics;
 use airis_kernels::otlp::Signal;
@@ -29,9 +28,10 @@ use airis_kernels::wire::Malformed;
 /// The most groups where nothing else is said.
 const DEFAULT_GROUPS: i64 = 10_000;
 
-/// Read a payload that passed `validate`; raises MalformedPayload for another one.
+/// Read a payload that passed `validate`; raises MalformedPayload for another one, unless it is said that this one did.
 #[pyfunction]
-pub fn scan(signal: Bound<'_, PyString>, payload: Bound<'_, PyBytes>) -> PyResult<View> {
+#[pyo3(signature = (signal, payload, *, validated=false))]
+pub fn scan(signal: Bound<'_, PyString>, payload: Bound<'_, PyBytes>, validated: bool) -> PyResult<View> {
     let py = payload.py();
     let name = signal.to_str()?;
     let known = signal_of(name)?;
@@ -39,7 +39,8 @@ pub fn scan(signal: Bound<'_, PyString>, payload: Bound<'_, PyBytes>) -> PyResul
         return Err(not_supported(name));
     }
     let buffer = buffer(&payload);
-    let view = py.detach(|| scanning::scan(known, buffer)).map_err(|fault| malformed(py, &fault))?;
+    let read = if validated { scanning::outline } else { scanning::scan };
+    let view = py.detach(|| read(known, buffer)).map_err(|fault| malformed(py, &fault))?;
     let made = View::new(signal.unbind(), view);
     let _ = made.payload.set(py, payload.unbind());
     Ok(made)
@@ -206,7 +207,7 @@ impl View {
         mask.map_or(Ok(()), |mask| this.check_mask(mask))?;
         let stages = edits.stages(this.view.signal)?;
         let mask = mask.map(|mask| mask.as_bytes());
-        match py.detach(|| apply(stages, &this.view, mask)).map_err(|fault| malformed(py, &fault))? {
+        match py.detach(|| stages.apply(&this.view, mask)).map_err(|fault| malformed(py, &fault))? {
             Some(view) => this.made(py, view),
             None => Ok(slf.clone()),
         }

@@ -15,14 +15,16 @@ const MESSAGES: [(Message, Level); 6] = [
 ];
 
 /// The view after all stages, None where nothing changed.
-///
-/// A mask has a byte for each item: where it is 0 the item stays, and an owner with nothing but such items.
-pub fn apply(stages: &[Stage], view: &View, mask: Option<&[u8]>) -> Result<Option<View>, Malformed> {
-    let mut scratch = Scratch::default();
+pub fn apply(
+    stages: &[Stage],
+    view: &View,
+    mask: Option<&[u8]>,
+    scratch: &mut Scratch,
+) -> Result<Option<View>, Malformed> {
     let mut edited: Option<View> = None;
     for stage in stages {
         let before = edited.as_ref().unwrap_or(view);
-        edited = stage.apply(before, mask, &mut scratch)?.or(edited);
+        edited = stage.apply(before, mask, scratch)?.or(edited);
     }
     Ok(edited)
 }

@@ -34,22 +34,24 @@ impl Algorithm {
         }
     }
 
-    /// The `AnyValue` that takes the place of a value.
+    /// Write the `AnyValue` that takes the place of a value over what is in `out`.
     ///
-    /// Hashed is what the Collector's attributes processor hashes; all but texts, numbers and bools become an empty text.
-    pub fn hash(&self, value: &Value) -> Vec<u8> {
-        let mut out = Vec::with_capacity(2 + 64);
+    /// Hashed is what the Collector's attributes processor hashes: an empty text stays one, and all but texts, numbers
+    /// and bools become one.
+    pub fn hash(&self, value: &Value, out: &mut Vec<u8>) {
+        out.clear();
+        out.reserve(2 + 64);
         out.extend_from_slice(&[0x0a, 0]);
         match value {
-            Value::Text(text) => self.write(text, &mut out),
-            Value::Bool(truth) => self.write(&[u8::from(*truth)], &mut out),
-            Value::Int(number) => self.write(&number.to_le_bytes(), &mut out),
-            Value::Double(number) => self.write(&number.to_le_bytes(), &mut out),
+            Value::Text(b"") => {}
+            Value::Text(text) => self.write(text, out),
+            Value::Bool(truth) => self.write(&[u8::from(*truth)], out),
+            Value::Int(number) => self.write(&number.to_le_bytes(), out),
+            Value::Double(number) => self.write(&number.to_le_bytes(), out),
             Value::Empty | Value::Bytes(_) | Value::Array(_) | Value::Map(_) => {}
         }
         // No digest has more than 64 digits: its size is one byte.
         out[1] = (out.len() - 2) as u8;
-        out
     }
 
     fn write(&self, content: &[u8], out: &mut Vec<u8>) {

@@ -14,20 +14,20 @@ mod program;
 mod rewrite;
 mod run;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::otlp::Signal;
 use super::pattern::Pattern;
-use super::view::Item;
+use super::view::{Item, View};
 use super::wire::Malformed;
 
-pub use apply::apply;
 pub use conversion::Type;
 pub use hashing::Algorithm;
 pub use inside::Step;
 pub use layout::Level;
 pub use run::Scratch;
 
+use apply::apply;
 use layout::{kinds, layout};
 use program::Program;
 
@@ -80,6 +80,11 @@ pub enum Edit {
         level: Level,
         pattern: Arc<Pattern>,
     },
+    HashMatching {
+        level: Level,
+        pattern: Arc<Pattern>,
+        algorithm: Algorithm,
+    },
     /// All groups of the pattern have names.
     Extract {
         source: Source,
@@ -114,6 +119,7 @@ impl Edit {
                 target.level
             }
             Self::DeleteMatching { level, .. }
+            | Self::HashMatching { level, .. }
             | Self::Extract { level, .. }
             | Self::KeepKeys { level, .. }
             | Self::Rename { level, .. }
@@ -134,20 +140,20 @@ impl Edit {
 
 /// A program of edits for each signal.
 pub struct Edits {
-    traces: Result<Vec<Stage>, String>,
-    metrics: Result<Vec<Stage>, String>,
-    logs: Result<Vec<Stage>, String>,
+    traces: Result<Stages, String>,
+    metrics: Result<Stages, String>,
+    logs: Result<Stages, String>,
 }
 
 impl Edits {
     /// Compile.
     pub fn new(edits: &[Edit]) -> Self {
-        let stages = |signal| stages(edits).into_iter().map(|stage| Stage::new(signal, &stage)).collect();
+        let stages = |signal| Stages::new(signal, edits);
         Self { traces: stages(Signal::Traces), metrics: stages(Signal::Metrics), logs: stages(Signal::Logs) }
     }
 
     /// What is to be done one behind another; an error for edits that the items of a signal cannot have.
-    pub fn stages(&self, signal: Signal) -> Result<&[Stage], &str> {
+    pub fn stages(&self, signal: Signal) -> Result<&Stages, &str> {
         let stages = match signal {
             Signal::Traces => &self.traces,
             Signal::Metrics => &self.metrics,
@@ -155,7 +161,33 @@ impl Edits {
             // There is no view of them.
             Signal::Profiles => return Err("profiles are not edited"),
         };
-        stages.as_deref().map_err(String::as_str)
+        stages.as_ref().map_err(String::as_str)
+    }
+}
+
+/// Edits of one signal that are carried out one behind another.
+pub struct Stages {
+    all: Vec<Stage>,
+    /// What a run writes to, and learns of its messages, for the next one.
+    spare: Mutex<Vec<Scratch>>,
+}
+
+impl Stages {
+    fn new(signal: Signal, edits: &[Edit]) -> Result<Self, String> {
+        let mut programs = 0;
+        let all = stages(edits).into_iter().map(|stage| Stage::new(signal, &stage, &mut programs));
+        Ok(Self { all: all.collect::<Result<_, _>>()?, spare: Mutex::default() })
+    }
+
+    /// The view after all of them, None where nothing changed.
+    ///
+    /// A mask has a byte for each item: where it is 0 the item stays, and an owner with nothing but such items.
+    pub fn apply(&self, view: &View, mask: Option<&[u8]>) -> Result<Option<View>, Malformed> {
+        let mut scratch = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+        scratch.written = 0;
+        let edited = apply(&self.all, view, mask, &mut scratch);
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
+        edited
     }
 }
 
@@ -183,18 +215,19 @@ pub struct Stage {
 }
 
 impl Stage {
-    fn new(signal: Signal, edits: &[&Edit]) -> Result<Self, String> {
-        let program = |level| match layout(signal, level, 0) {
-            Some(layout) => Program::new(signal, level, layout, 0, edits),
-            None if edits.iter().any(|edit| edit.level() == level) => Err(absent(signal, level, None)),
-            None => Ok(None),
-        };
+    fn new(signal: Signal, edits: &[&Edit], programs: &mut usize) -> Result<Self, String> {
         let mut items = vec![];
         for &kind in kinds(signal) {
             if let Some(layout) = layout(signal, Level::Item, kind) {
-                items.extend(Program::new(signal, Level::Item, layout, kind, edits)?.map(|program| (kind, program)));
+                let program = Program::new(signal, Level::Item, layout, kind, edits, programs)?;
+                items.extend(program.map(|program| (kind, program)));
             }
         }
+        let mut program = |level| match layout(signal, level, 0) {
+            Some(layout) => Program::new(signal, level, layout, 0, edits, programs),
+            None if edits.iter().any(|edit| edit.level() == level) => Err(absent(signal, level, None)),
+            None => Ok(None),
+        };
         Ok(Self {
             resource_owner: program(Level::ResourceOwner)?,
             resource: program(Level::Resource)?,
@@ -278,7 +311,7 @@ mod tests {
     #[test]
     fn copies_cannot_make_much_of_little() {
         let edits = Edits::new(&[copy((Level::Item, "a"), (Level::Resource, "a"))]);
-        let stage = &edits.stages(Signal::Traces).expect("edits for spans")[0];
+        let stage = &edits.stages(Signal::Traces).expect("edits for spans").all[0];
         let mut resource = vec![];
         inside::push_entry(&mut resource, 1, b"", b"a", &[&[0x0a, 100][..], &[b'x'; 100]].concat());
         let item = Item {

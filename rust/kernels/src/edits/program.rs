@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::super::otlp::Signal;
 use super::super::pattern::Pattern;
+use super::super::trail::Wanted;
 use super::super::view::Item;
 use super::super::wire::{Content, Fields};
 use super::inside::{self, Bytes, read_entry};
@@ -16,12 +17,13 @@ use super::{Algorithm, Edit, Given, Name, Source, Step, Type, When, absent};
 pub struct Program {
     pub layout: &'static Layout,
     pub acts: Vec<Act>,
-    /// Attributes that are named; others need not be looked at, unless all have to be.
-    pub keys: Keys,
-    pub sees_all: bool,
+    /// What is read or written; attributes that are not named need not be looked at, unless all have to be.
+    pub wanted: Wanted,
     /// Fields that are read or written.
     pub places: Vec<&'static Place>,
     pub inside: Vec<(u32, Program)>,
+    /// Of its trail.
+    pub number: usize,
 }
 
 /// An edit of this message.
@@ -31,16 +33,18 @@ pub enum Act {
     Hash { spot: Spot, path: Vec<Step>, algorithm: Algorithm },
     Convert { spot: Spot, path: Vec<Step>, to: Type },
     DeleteMatching(Arc<Pattern>),
-    Extract { from: Origin, pattern: Arc<Pattern>, keys: Vec<Box<[u8]>> },
+    HashMatching(Arc<Pattern>, Algorithm),
+    Extract { from: Origin, pattern: Arc<Pattern>, keys: Vec<usize> },
     KeepKeys(Keys),
-    Rename { old: Box<[u8]>, new: Box<[u8]>, overwrites: bool },
+    Rename { old: usize, new: usize, overwrites: bool },
     Truncate(usize),
     Limit { count: usize, priority: Keys },
 }
 
-/// Where in this message: an attribute by its key, or a field by its index among `places`.
+/// Where in this message: an attribute by the number of its key, or a field by its index among `places`.
+#[derive(Clone, Copy)]
 pub enum Spot {
-    Attribute(Box<[u8]>),
+    Attribute(usize),
     Field(usize),
 }
 
@@ -66,9 +70,12 @@ impl Program {
         layout: &'static Layout,
         kind: u32,
         edits: &[&Edit],
+        programs: &mut usize,
     ) -> Result<Option<Self>, String> {
-        let mut program =
-            Self { layout, acts: vec![], keys: Keys::default(), sees_all: false, places: vec![], inside: vec![] };
+        let wanted = Wanted::among(layout.attributes);
+        let number = *programs;
+        *programs += 1;
+        let mut program = Self { layout, acts: vec![], wanted, places: vec![], inside: vec![], number };
         for edit in edits.iter().filter(|edit| edit.level() == level) {
             let act = program.act(signal, level, kind, edit)?;
             program.acts.push(act);
@@ -77,8 +84,10 @@ impl Program {
             for inner in [Level::Event, Level::Link, Level::Exemplar] {
                 let found = layout.messages(inner);
                 if let Some((number, layout)) = found {
-                    let inside = Self::new(signal, inner, layout, kind, edits)?;
-                    program.inside.extend(inside.map(|inside| (number, inside)));
+                    if let Some(inside) = Self::new(signal, inner, layout, kind, edits, programs)? {
+                        program.wanted.field(number);
+                        program.inside.push((number, inside));
+                    }
                 } else if edits.iter().any(|edit| edit.level() == inner) && !is_summary(signal, kind, inner) {
                     return Err(absent(signal, inner, None));
                 }
@@ -105,31 +114,32 @@ impl Program {
                 Act::Convert { spot: self.spot(signal, target)?, path: target.path.clone(), to: *to }
             }
             Edit::Rename { old, new, overwrites, .. } => {
-                self.keys.add(old);
-                self.keys.add(new);
-                Act::Rename { old: old.clone(), new: new.clone(), overwrites: *overwrites }
+                Act::Rename { old: self.wanted.key(old), new: self.wanted.key(new), overwrites: *overwrites }
             }
             Edit::DeleteMatching { pattern, .. } => {
-                self.sees_all = true;
+                self.wanted.shows_all = true;
                 Act::DeleteMatching(Arc::clone(pattern))
+            }
+            Edit::HashMatching { pattern, algorithm, .. } => {
+                self.wanted.shows_all = true;
+                Act::HashMatching(Arc::clone(pattern), algorithm.clone())
             }
             Edit::Extract { source, pattern, .. } => {
                 let names = pattern.groups().iter().map(|name| name.as_deref().unwrap_or_default().as_bytes());
-                let keys: Vec<Box<[u8]>> = names.map(Box::from).collect();
-                keys.iter().for_each(|key| self.keys.add(key));
+                let keys = names.map(|key| self.wanted.key(key)).collect();
                 let from = self.origin(signal, level, kind, source)?;
                 Act::Extract { from, pattern: Arc::clone(pattern), keys }
             }
             Edit::KeepKeys { keys, .. } => {
-                self.sees_all = true;
+                self.wanted.shows_all = true;
                 Act::KeepKeys(keys.iter().collect())
             }
             Edit::Truncate { max_bytes, .. } => {
-                self.sees_all = true;
+                self.wanted.shows_all = true;
                 Act::Truncate(*max_bytes)
             }
             Edit::Limit { count, priority_keys, .. } => {
-                self.sees_all = true;
+                self.wanted.shows_all = true;
                 Act::Limit { count: *count, priority: priority_keys.iter().collect() }
             }
         })
@@ -145,14 +155,12 @@ impl Program {
 
     fn spot(&mut self, signal: Signal, source: &Source) -> Result<Spot, String> {
         match &source.name {
-            Name::Attribute(key) => {
-                self.keys.add(key);
-                Ok(Spot::Attribute(key.clone()))
-            }
+            Name::Attribute(key) => Ok(Spot::Attribute(self.wanted.key(key))),
             Name::Field(name) => {
                 let place = self.layout.field(name).ok_or_else(|| absent(signal, source.level, Some(name)))?;
                 let known = self.places.iter().position(|known| *known == place);
                 Ok(Spot::Field(known.unwrap_or_else(|| {
+                    self.wanted.field(place.number);
                     self.places.push(place);
                     self.places.len() - 1
                 })))

@@ -24,6 +24,10 @@ pub enum What {
 impl Run<'_, '_> {
     /// Append the message as it is now.
     pub fn write(&mut self, patches: &mut Vec<Patch>, out: &mut Vec<u8>) {
+        out.reserve(self.message.len() + 256);
+        if self.inside.is_empty() && !self.fields.iter().any(|field| field.is_changed) {
+            return self.write_attributes(out);
+        }
         patches.clear();
         for (index, entry) in self.entries.iter().enumerate().filter(|(_, entry)| entry.end > 0) {
             let what = match entry.state {
@@ -34,7 +38,7 @@ impl Run<'_, '_> {
             patches.push(Patch { start: entry.start, end: entry.end, what });
         }
         if self.entries.last().is_some_and(|entry| entry.end == 0) {
-            let at = self.behind_attributes.unwrap_or(self.message.len());
+            let at = self.message.len();
             patches.push(Patch { start: at, end: at, what: What::NewAttributes });
         }
         let in_order = patches.len();
@@ -47,7 +51,6 @@ impl Run<'_, '_> {
             patches.sort_by_key(|patch| (patch.start, patch.end));
         }
         let (mut at, message) = (0, self.message);
-        out.reserve(message.len() + 256);
         for patch in &*patches {
             out.extend_from_slice(&message[at..patch.start]);
             at = patch.end;
@@ -60,6 +63,28 @@ impl Run<'_, '_> {
                 }
                 What::Field(index) => self.write_field(self.program.places[*index], out),
                 What::Inside(number, content) => push_delimited(out, *number, content),
+            }
+        }
+        out.extend_from_slice(&message[at..]);
+    }
+
+    /// Append the message where attributes alone have changed; new ones come last.
+    fn write_attributes(&self, out: &mut Vec<u8>) {
+        let (mut at, message) = (0, self.message);
+        for entry in self.entries.iter().filter(|entry| entry.state != State::Kept) {
+            match entry.state {
+                State::Gone if entry.end == 0 => continue,
+                State::New => {
+                    out.extend_from_slice(&message[at..]);
+                    at = message.len();
+                }
+                _ => {
+                    out.extend_from_slice(&message[at..entry.start]);
+                    at = entry.end;
+                }
+            }
+            if entry.state != State::Gone {
+                self.write_entry(entry, out);
             }
         }
         out.extend_from_slice(&message[at..]);

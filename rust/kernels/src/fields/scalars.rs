@@ -2,9 +2,8 @@
 
 use super::super::wire::{Content, Field, Fields};
 use super::lists::{self, List};
-use super::trail::{self, Trail};
 use super::walk::Walk;
-use super::{Datum, Found, Step, Unusual};
+use super::{Datum, Found, Step};
 
 /// The type of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,28 +43,22 @@ impl At {
         self.rival == 0 && !self.is_list()
     }
 
-    /// What a message has there, where the last one was much like it; an error for what has to be read as a whole.
+    /// What a message has there that has this field once, or not at all.
     #[inline(always)]
-    pub fn read_along<'a>(&self, message: &'a [u8], trail: &mut Trail) -> Result<Option<Datum<'a>>, Unusual> {
-        let hits = trail.field(message, self.outer());
-        if hits.count > 1 {
-            return Err(Unusual);
-        }
+    pub fn read_field<'a>(&self, field: Option<&Field<'a>>) -> Option<Datum<'a>> {
         let mut found = None;
-        if hits.count == 1
-            && let Some(field) = trail::read(message, hits.at)
-        {
+        if let Some(field) = field {
             match field.content {
-                _ if self.within == 0 => self.take(&field, &mut found),
+                _ if self.within == 0 => self.take(field, &mut found),
                 Content::Length(inner) => Fields::new(inner).for_each(|field| self.take(&field, &mut found)),
                 _ => {}
             }
         }
-        Ok(self.or_default(found))
+        self.or_default(found)
     }
 
     /// The number of the field in the message.
-    fn outer(&self) -> u32 {
+    pub fn outer(&self) -> u32 {
         if self.within == 0 { self.number } else { self.within }
     }
 

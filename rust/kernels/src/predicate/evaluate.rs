@@ -1,11 +1,14 @@
 //! The answers of a predicate for the items of a payload.
 
-use super::super::fields::{Datum, Found, Level, Trail, Unusual};
+use super::super::fields::{Datum, Found, Level, Spotted};
 use super::super::pattern::Matcher;
-use super::super::view::{Item, View};
+use super::super::trail::{Trail, Wanted};
+use super::super::view::{self, Item, View, item_attributes};
 use super::{Node, Place, Predicate, Type};
 
 const LEVELS: usize = Level::Exemplar as usize + 1;
+/// The numbers that attributes of items have are below.
+const MAX_ATTRIBUTES: usize = 16;
 
 impl Predicate {
     /// One byte for every item in order: 1 where the condition holds, else 0.
@@ -15,9 +18,11 @@ impl Predicate {
         }
         let mut mask = Vec::with_capacity(view.items.len());
         let mut evaluation = Evaluation::new(self);
-        view.visit(|item| {
-            evaluation.enter(item);
-            mask.push(evaluation.holds(&self.root).into());
+        view.walk(|level, item, _| {
+            evaluation.enter(level, item);
+            if level == view::Level::Item {
+                mask.push(evaluation.holds(&self.root).into());
+            }
         });
         mask
     }
@@ -39,7 +44,13 @@ struct Evaluation<'p, 'a> {
     /// Counts up where another message of the level, or of one above it, is looked at.
     states: [u64; LEVELS],
     data: Vec<Kept<Option<Found<'a>>>>,
-    trails: Vec<Trail>,
+    /// As of the predicate, with the number of the attributes.
+    wanted: Wanted,
+    /// By the number of the attributes, on which it depends what is another field.
+    trails: [Trail; MAX_ATTRIBUTES],
+    spotted: Spotted<'a>,
+    /// The state of the items at which that was seen.
+    spotted_at: u64,
     answers: Vec<Kept<bool>>,
     matchers: Vec<Matcher<'p>>,
     text: Vec<u8>,
@@ -53,32 +64,28 @@ impl<'p, 'a> Evaluation<'p, 'a> {
             elements: [&[]; LEVELS],
             states: [0; LEVELS],
             data: vec![Kept { at: 0, found: None }; predicate.sources.len()],
-            trails: vec![Trail::default(); predicate.sources.len()],
+            wanted: predicate.wanted.clone(),
+            trails: Default::default(),
+            spotted: Spotted::new(&predicate.wanted),
+            spotted_at: 0,
             answers: vec![Kept { at: 0, found: false }; predicate.cells],
             matchers: predicate.patterns.iter().map(|pattern| pattern.matcher()).collect(),
             text: vec![],
         }
     }
 
-    /// Look at another item; what it belongs to is told apart by where it stands.
+    /// Look at another item, or at what the items that follow belong to.
     #[inline(always)]
-    fn enter(&mut self, item: &Item<'a>) {
-        let before = &self.item;
-        let is_first = self.states[Level::Item as usize] == 0;
-        let resource = is_first
-            || !is_same(before.resource, item.resource)
-            || !is_same(before.resource_schema_url, item.resource_schema_url);
-        let scope =
-            resource || !is_same(before.scope, item.scope) || !is_same(before.scope_schema_url, item.scope_schema_url);
-        let metric = scope || !is_same(before.metric, item.metric);
-        if metric {
-            self.states[Level::Resource as usize] += u64::from(resource);
-            self.states[Level::Scope as usize] += u64::from(scope);
-            self.states[Level::Metric as usize] += 1;
+    fn enter(&mut self, level: view::Level, item: &Item<'a>) {
+        self.states[level as usize] += 1;
+        if level == view::Level::Item {
+            self.item.message = item.message;
+        } else {
             self.item = *item;
+            if !self.wanted.keys().is_empty() {
+                self.wanted.attributes = item_attributes(self.predicate.signal, item.kind);
+            }
         }
-        self.states[Level::Item as usize] += 1;
-        self.item.message = item.message;
     }
 
     fn holds(&mut self, node: &'p Node) -> bool {
@@ -134,20 +141,32 @@ impl<'p, 'a> Evaluation<'p, 'a> {
         }
     }
 
+    /// See what the item has of all that is looked for on the way through it.
+    #[inline(never)]
+    fn spot(&mut self) {
+        self.spotted_at = self.states[Level::Item as usize];
+        self.spotted.clear();
+        let (spotted, number) = (&mut self.spotted, self.wanted.attributes as usize);
+        self.trails[number % MAX_ATTRIBUTES].walk(self.item.message, &self.wanted, |hit| spotted.note(hit));
+    }
+
     /// Do something with what is found in a source.
     #[inline(always)]
     fn with<R>(&mut self, slot: usize, work: impl FnOnce(&mut Self, Option<Datum>) -> R) -> R {
         let predicate = self.predicate;
         let known = &predicate.sources[slot];
         let (source, level) = (&known.source, known.source.level as usize);
+        if let Some(quick) = known.quick {
+            if self.spotted_at != self.states[Level::Item as usize] {
+                self.spot();
+            }
+            if let Ok(found) = quick.read(&self.spotted) {
+                return work(self, found);
+            }
+        }
         if known.uses == 1 {
-            return match source.read_along(&self.item, &mut self.trails[slot]) {
-                Ok(found) => work(self, found),
-                Err(Unusual) => {
-                    let found = source.read(&self.item, self.elements[level]);
-                    work(self, found.as_ref().map(Found::datum))
-                }
-            };
+            let found = source.read(&self.item, self.elements[level]);
+            return work(self, found.as_ref().map(Found::datum));
         }
         let at = self.states[level];
         // Taken out while it is used, for the same source may stand on both sides; then it is read again.
@@ -159,10 +178,6 @@ impl<'p, 'a> Evaluation<'p, 'a> {
         self.data[slot] = kept;
         result
     }
-}
-
-fn is_same(a: &[u8], b: &[u8]) -> bool {
-    std::ptr::eq(a, b)
 }
 
 /// The text of what was found, None where there is nothing.
