@@ -28,7 +28,18 @@ class Duration:
     nano: int
 
 
-Value = bool | int | float | str | bytes | Time | Duration | Sequence["Value"] | Mapping[str, "Value"] | None
+class Id(bytes):
+    """A trace's or a span's id, which equals no mere bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Messages that a statement hands on as they are, such as the events of a span."""
+
+    messages: tuple[Any, ...]
+
+
+Value = bool | int | float | str | bytes | Time | Duration | Parts | Sequence["Value"] | Mapping[str, "Value"] | None
 """Lists and maps are those of Python; what telemetry holds is changed through its place alone."""
 
 _TYPE_NAMES: Mapping[type, str] = {
@@ -37,6 +48,8 @@ _TYPE_NAMES: Mapping[type, str] = {
     float: "double",
     str: "string",
     bytes: "bytes",
+    Id: "id",
+    Parts: "messages",
     Time: "time",
     Duration: "duration",
     list: "list",
@@ -184,7 +197,8 @@ def taken(value: Value, key: Value) -> Value:
             raise EvaluationError(f"a list has indexes of type int, not {type_name(key)}")
         if not 0 <= key < len(value):
             raise EvaluationError(f"index {key} is outside a list of {len(value)}")
-        return value[key]
+        item: Value = value[key]
+        return item
     raise EvaluationError(f"nothing can be taken out of {type_name(value)}")
 
 
