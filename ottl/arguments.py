@@ -6,10 +6,13 @@ called for every item. Constants (`str`, `int`, …) it is given as they are, al
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol
+from functools import lru_cache
+from typing import Annotated, Any, Protocol, TypeVar
 
 from airis.ottl.texts import go_int, text_of
 from airis.ottl.values import Duration, EvaluationError, Time, Value, type_name
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +140,38 @@ CONSTANTS: Mapping[type, str] = {
     bool: "true or false",
     bytes: "bytes that are written out",
 }
+
+
+class Constant:
+    """The getter of an argument that is written out, for functions that can do more once."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __call__(self, here: Any) -> Any:
+        """The value."""
+        return self.value
+
+
+def prepared(getter: Callable[[Any], str], prepare: Callable[[str], T]) -> Callable[[Any], T]:
+    """What is made of a string, once for one that is written out, else for every item; the last ones are kept.
+
+    `prepare` raises ValueError for a string that nothing can be made of.
+    """
+    if isinstance(getter, Constant):
+        made = prepare(getter.value)
+        return lambda here: made
+    kept = lru_cache(256)(prepare)
+
+    def get(here: Any) -> T:
+        try:
+            return kept(getter(here))
+        except ValueError as error:
+            raise EvaluationError(str(error)) from error
+
+    return get
 
 
 def checked(getter: Callable[[Any], Value], kind: Kind) -> Callable[[Any], Any]:

@@ -1,12 +1,13 @@
 """From the tree of a statement to what is called for every item."""
 
 import difflib
+import re
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, NoReturn, Protocol, Union, cast, get_args, get_origin
 
-from airis.ottl.arguments import CONSTANTS, ENUM, FUNCTION, PLACE, Kind, Place, checked
+from airis.ottl.arguments import CONSTANTS, ENUM, FUNCTION, PLACE, Constant, Kind, Place, checked
 from airis.ottl.parser import is_enumerator, parse_condition, parse_statement, parse_value
 from airis.ottl.registry import Declared, Functions, Parameter
 from airis.ottl.syntax import (
@@ -241,8 +242,8 @@ class _Compilation:
                     count = len(declared.parameters)
                     self.fail(f"{declared.signature()} takes {count} argument{'s' * (count != 1)}", argument)
                 parameter = declared.parameters[index]
-            elif argument.name in parameters:
-                parameter = parameters[argument.name]
+            elif known := parameters.get(argument.name) or parameters.get(_snake_case(argument.name)):
+                parameter = known
             else:
                 words = _meant(argument.name, parameters)
                 self.fail(f"{declared.signature()} has no argument {argument.name}{words}", argument)
@@ -290,7 +291,7 @@ class _Compilation:
                 value = kind.check(node.value)
             except EvaluationError as error:
                 self.fail(f"{what}: {error}", node)
-            return lambda here: value
+            return Constant(value)
         return checked(self.getter(node), kind)
 
     def constant(self, wanted: type, node: Expression | Lambda, what: str) -> Any:
@@ -369,6 +370,11 @@ def _without_none(wanted: Any) -> Any:
     if get_origin(wanted) in (Union, types.UnionType):
         (wanted,) = (argument for argument in get_args(wanted) if argument is not type(None))
     return wanted
+
+
+def _snake_case(name: str) -> str:
+    """The Collector's documentation names some arguments as Go does."""
+    return re.sub("(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()
 
 
 def _meant(name: str, known: Any) -> str:
