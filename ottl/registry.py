@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar
 
 from airis.ottl.values import Value
 
@@ -69,9 +69,8 @@ class Functions(Mapping[str, Declared]):
         """
 
         def declare(make: F) -> F:
-            hints = get_type_hints(make, include_extras=True)
             parameters = tuple(
-                Parameter(p.name, hints[p.name], p.default is not inspect.Parameter.empty)
+                Parameter(p.name, p.annotation, p.default is not inspect.Parameter.empty)
                 for p in inspect.signature(make).parameters.values()
             )
             where = None if contexts is None else frozenset(contexts)
