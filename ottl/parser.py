@@ -32,6 +32,9 @@ from airis.ottl.syntax import (
 DEEPEST = 100
 """Parentheses, calls, lists and the like in one another."""
 
+UNUSED = "_"
+"""The name of parameters of a lambda that it does not use."""
+
 _COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 _WORDS = {"true": True, "false": False, "nil": None}
 _RESERVED = {"and", "or", "not", "where", *_WORDS}
@@ -357,7 +360,8 @@ class _Parser:
             if names:
                 self.need(",", "between parameters")
             token = self.take()
-            if not _FIELD.fullmatch(token.text) or token.text in _RESERVED or token.text in names:
+            is_name = _FIELD.fullmatch(token.text) and token.text not in (*_RESERVED, *names)
+            if not is_name and token.text != UNUSED:
                 self.fail(f"expected the name of a parameter, not {token}", token)
             names.append(token.text)
         self.need(")", "after the parameters")

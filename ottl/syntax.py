@@ -53,7 +53,7 @@ _TOKENS = re.compile(
     | (?P<float>\d*\.\d+(?:[eE][-+]?\d+)?)
     | (?P<int>\d+)
     | (?P<string>"(?:\\.|[^\\"])*")
-    | (?P<name>[A-Za-z][A-Za-z0-9_]*)
+    | (?P<name>[A-Za-z][A-Za-z0-9_]*|_)
     | (?P<operator>==|!=|>=|<=|=>|[<>+\-*/=(){}\[\]:,.])""",
     re.VERBOSE | re.DOTALL | re.ASCII,
 )

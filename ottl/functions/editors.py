@@ -1,5 +1,6 @@
 """The editors: what changes telemetry."""
 
+import base64
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -122,21 +123,23 @@ def limit(target: PlaceArgument, limit: int, priority_keys: list[str]) -> Editor
 
 
 @declare("truncate_all")
-def truncate_all(target: PlaceArgument, limit: int) -> Editor:
-    """Cut the strings of a map to so many bytes, at a character's boundary."""
-    if limit < 0:
-        raise ValueError(f"limit is at least 0, not {limit}")
+def truncate_all(
+    target: PlaceArgument, limit: int, utf8_safe: bool | None = None, truncation_marker: str | None = None
+) -> Editor:
+    """Cut the strings of a map to so many bytes, a mark of what is cut off included, at a character's boundary."""
+    marker = truncation_marker or ""
+    size = limit - len(marker.encode())
+    if limit < 0 or size < 0:
+        least = f"{len(marker.encode())}, for the truncation_marker" if marker else "0"
+        raise ValueError(f"limit is at least {least}, not {limit}")
+    if utf8_safe is False:
+        raise ValueError("utf8_safe cannot be false: a part of a character is nothing that can be sent on")
 
-    def change(_here: Any, found: Map) -> Map | None:
-        return _with_texts(found, lambda text: cut(text, limit))
+    def shortened(text: str) -> str:
+        raw = text.encode()
+        return text if len(raw) <= limit else raw[:size].decode(errors="ignore") + marker
 
-    return _rewritten(target, change)
-
-
-def cut(text: str, size: int) -> str:
-    """At most so many bytes of a text, without a part of a character."""
-    raw = text.encode()
-    return text if len(raw) <= size else raw[:size].decode(errors="ignore")
+    return _rewritten(target, lambda _here, found: _with_texts(found, shortened))
 
 
 def _with_texts(found: Map, change: Callable[[str], str]) -> Map | None:
@@ -149,9 +152,15 @@ def stringify_all(target: PlaceArgument) -> Editor:
     """Make strings of all values of a map."""
 
     def change(_here: Any, found: Map) -> Map | None:
-        return {key: "" if value is None else text_of(value) for key, value in found.items()}
+        return {key: _as_text(value) for key, value in found.items()}
 
     return _rewritten(target, change)
+
+
+def _as_text(value: Value) -> str:
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    return "" if value is None else text_of(value)
 
 
 @declare("merge_maps")
