@@ -122,6 +122,9 @@ class Pattern:
     def search(self, text: bytes) -> list[tuple[int, int] | None] | None:
         """Of the first match the places of the whole and of every group, None for a group that took no part."""
 
+    def search_all(self, text: bytes) -> list[list[tuple[int, int] | None]]:
+        """Of every match the same, as Go's ``FindAll`` tells them: an empty one does not touch the one before."""
+
     def matches(self, text: bytes) -> bool:
         """Whether it matches, which takes less than to say where."""
 
