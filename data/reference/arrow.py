@@ -120,8 +120,13 @@ def _converted(found: AnyValue | int, type_name: ArrowType, words: Sequence[str]
     if type_name == "float64":
         return float(value) if is_whole or isinstance(value, float) else None
     if type_name == "uint64_list":
-        return [number % (1 << 64) for number in value]
+        return _counts(found)
     return value if isinstance(value, _TYPES[type_name]) else None
+
+
+def _counts(found: Any) -> list[int]:
+    """The numbers of a list, which were wrapped to have a sign."""
+    return [value.int_value % (1 << 64) for value in found.array_value.values]
 
 
 def _texts(found: Any) -> list[tuple[str, str]]:
