@@ -13,8 +13,8 @@ from airis.data.reference.fields import REPEATED, Found, Item, reader
 from airis.data.reference.group import python_value
 from airis.data.reference.values import encode_value
 
-MAX_TEXT_BYTES = 1 << 30
-_OFFSET_BYTES = 4
+MAX_BYTES = 1 << 30
+_OFFSET_BYTES, _ELEMENT_BYTES = 4, 8
 
 _RANGES: Mapping[ArrowType, range] = {
     "int32": range(-(1 << 31), 1 << 31),
@@ -46,7 +46,7 @@ class ArrowTable:
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """A capsule with the table; another type is left to who reads it.
 
-        Raises MalformedPayload where the texts of a column would be larger than 1 GiB.
+        Raises MalformedPayload where the texts or lists of a column would be larger than 1 GiB.
         """
         schema = self._schema()
         arrays = [
@@ -99,7 +99,9 @@ class ArrowTable:
             return converted
 
         if source.level in REPEATED:
-            return [[value(element) for element in item.elements(source.level)] for item in self._items]
+            lists = [[value(element) for element in item.elements(source.level)] for item in self._items]
+            sizes.add_elements(sum(map(len, lists)))
+            return lists
         return [value(item) for item in self._items]
 
 
@@ -138,11 +140,12 @@ def _texts(found: Any) -> list[tuple[str, str]]:
 
 
 class _Sizes:
-    """The bytes of a column's texts and their offsets: a sender could make much of little."""
+    """The bytes of a column's texts and lists: a sender could make much of little."""
 
     def __init__(self) -> None:
         self.texts = 0
         self.keys = 0
+        self.elements = 0
         self.known: set[str] = set()
 
     def add(self, value: Any, *, is_shared: bool) -> None:
@@ -156,10 +159,21 @@ class _Sizes:
             case [(_, _), *_]:
                 self.keys += sum(_size(key) for key, _ in value)
                 self.texts += sum(_size(text) for _, text in value)
+            case [*elements]:
+                self.elements += _ELEMENT_BYTES * len(elements)
             case _:
                 pass
-        if max(self.texts, self.keys) > MAX_TEXT_BYTES:
-            raise MalformedPayload("the texts of a column would be larger than 1 GiB")
+        self.check()
+
+    def add_elements(self, count: int) -> None:
+        """Count elements of lists; raises MalformedPayload where it is too much."""
+        self.elements += _ELEMENT_BYTES * count
+        self.check()
+
+    def check(self) -> None:
+        """Raise MalformedPayload where there is too much of something."""
+        if max(self.texts, self.keys, self.elements) > MAX_BYTES:
+            raise MalformedPayload("the texts or lists of a column would be larger than 1 GiB")
 
 
 def _size(text: str | bytes) -> int:

@@ -119,7 +119,7 @@ class ArrowTable:
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """A capsule with the table, another one at each call; another type is left to who reads it.
 
-        Raises MalformedPayload where the texts of a column would be larger than 1 GiB.
+        Raises MalformedPayload where the texts or lists of a column would be larger than 1 GiB.
         """
 
 @final

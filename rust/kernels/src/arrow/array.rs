@@ -7,8 +7,13 @@ use std::ops::Range;
 
 use super::TooLarge;
 
-/// Texts of a column and their offsets, which have 32 bits, never take more.
-const MAX_TEXT_BYTES: usize = 1 << 30;
+/// Texts of a column and their offsets, which have 32 bits, never take more, nor do elements of lists.
+const MAX_BYTES: usize = 1 << 30;
+
+/// Where a list ends, after so many elements of eight bytes.
+pub fn list_end(elements: usize) -> Result<u32, TooLarge> {
+    if elements > MAX_BYTES / size_of::<u64>() { Err(TooLarge) } else { Ok(elements as u32) }
+}
 
 /// The type of an array.
 #[derive(Clone, Debug)]
@@ -199,7 +204,7 @@ impl Texts {
     fn check(&self, bytes: usize, texts: usize, times: usize) -> Result<(), TooLarge> {
         let more = times.saturating_mul(bytes + size_of::<u32>() * texts);
         let size = self.data.len() + size_of::<u32>() * self.count();
-        if size.saturating_add(more) > MAX_TEXT_BYTES { Err(TooLarge) } else { Ok(()) }
+        if size.saturating_add(more) > MAX_BYTES { Err(TooLarge) } else { Ok(()) }
     }
 
     /// Bytes of any kind: offsets and data.
@@ -273,6 +278,8 @@ mod tests {
         assert!(texts.push(b"", usize::MAX).is_err());
         assert!(texts.repeat(0..1, 1 << 28).is_err());
         assert_eq!(texts.count(), 1);
+        assert_eq!(list_end(1 << 27)?, 1 << 27);
+        assert!(list_end((1 << 27) + 1).is_err());
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use super::super::columns::LowCardinality;
 use super::super::fields::{Datum, Found, Level, Trail, Unusual};
 use super::super::values::{Attribute, Value, messages, write_base64};
 use super::super::view::Item;
-use super::array::{Array, Bits, Buffer, Texts, Validity};
+use super::array::{Array, Bits, Buffer, Texts, Validity, list_end};
 use super::map::Maps;
 use super::{Column, Kind, TooLarge};
 
@@ -105,7 +105,7 @@ impl<'c> Builder<'c> {
         for element in self.column.source.level.elements(item) {
             self.push_read(item, element, 1)?;
         }
-        ends.push(self.length as u32);
+        ends.push(list_end(self.length)?);
         self.ends = Some(ends);
         Ok(())
     }
@@ -171,7 +171,11 @@ impl<'c> Builder<'c> {
                     false
                 }
             }
-            Values::Lists(lists) => (0..times).all(|_| lists.push(found)),
+            Values::Lists(lists) => {
+                let is_there = matches!(found, Some(Datum::Array(_)));
+                (0..times).try_for_each(|_| lists.push(found))?;
+                is_there
+            }
         };
         self.end_rows(is_there, times);
         Ok(())
@@ -210,14 +214,14 @@ impl<'c> Builder<'c> {
 }
 
 impl Lists {
-    /// Add a row; whether there is a list.
-    fn push(&mut self, found: Option<Datum>) -> bool {
+    /// Add a row.
+    fn push(&mut self, found: Option<Datum>) -> Result<(), TooLarge> {
         let list = if let Some(Datum::Array(values)) = found { Some(values) } else { None };
         for value in list.into_iter().flat_map(|values| messages(values, 1)) {
             (self.push)(Value::read(value), &mut self.parts);
         }
-        self.ends.push(self.parts[0].len() as u32);
-        list.is_some()
+        self.ends.push(list_end(self.parts[0].len())?);
+        Ok(())
     }
 
     fn finish(self, length: usize, validity: Validity) -> Array {

@@ -3,7 +3,7 @@
 //! <https://arrow.apache.org/docs/format/CDataInterface.html> and <https://arrow.apache.org/docs/format/CStreamInterface.html>.
 //! Who reads a structure takes it over by copying its bytes and marking the original as released; whoever has it last
 //! calls `release`. Each of the three owns, through `private_data`, a box that nobody else points to, so that what is
-//! taken over stays good when that which it was taken from is gone.
+//! taken over stays good when that which it was taken from is gone. The tests here run under miri.
 
 use std::ffi::{c_char, c_int, c_void};
 use std::mem;
@@ -364,6 +364,20 @@ mod tests {
         // SAFETY: the stream is good.
         unsafe { release(&mut stream) };
         assert!(stream.release.is_none() && stream.private_data.is_null());
+    }
+
+    #[test]
+    fn what_was_released_is_marked_so_and_not_released_again() {
+        let mut stream = stream();
+        let mut batch = next(&mut stream);
+        let mut schema = ArrowSchema::new(Layout::new(c"name", c"u"));
+        // SAFETY: both are good.
+        unsafe {
+            release_array(&mut batch);
+            release_schema(&mut schema);
+        }
+        assert!(batch.release.is_none() && batch.private_data.is_null());
+        assert!(schema.release.is_none() && schema.private_data.is_null());
     }
 
     #[test]

@@ -28,7 +28,7 @@ impl Default for Maps {
 }
 
 impl Maps {
-    /// Add a row of `KeyValue` messages so many times.
+    /// Add a row of `KeyValue` messages so many times, at least once.
     pub fn push<'a>(&mut self, entries: impl Iterator<Item = &'a [u8]>, times: usize) -> Result<(), TooLarge> {
         let row = self.keys.count();
         // Neighbours mostly have the same keys: as long as these come in the same order, none of them came before.

@@ -23,7 +23,7 @@ pub struct TooLarge;
 
 impl fmt::Display for TooLarge {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("the texts of a column would be larger than 1 GiB")
+        formatter.write_str("the texts or lists of a column would be larger than 1 GiB")
     }
 }
 
