@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import importlib
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -408,3 +409,9 @@ def test_rows_that_a_table_chose_are_chosen_in_the_view(kernels):
     table = pa.table(view.arrow({"severity": Column(Field("item", "severity_number"))}))
     mask = bytes(number >= 17 for number in table["severity"].to_pylist())
     assert pa.table(view.select(mask).arrow())["SeverityNumber"].to_pylist() == [17, 21]
+
+
+def test_the_reference_says_what_it_needs(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ImportError, match=r"need pyarrow: install airis\[arrow\]"):
+        importlib.import_module("airis.data.reference").scan("traces", SPANS).arrow()
