@@ -55,6 +55,7 @@ class DurableQueue:
         grouping: Grouping,
         clock: Callable[[], int] = time.time_ns,
         lost: Callable[[str, int], None] = lambda _reason, _items: None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`clock` gives the wall time in nanoseconds; `lost` is told what the log gave up, by reason and items."""
         self.subscriber = subscriber
@@ -63,6 +64,7 @@ class DurableQueue:
         self._config = config
         self._grouping = grouping
         self._clock = clock
+        self._monotonic = monotonic
         self._lost = lost
         self._losses: deque[tuple[str, int]] = deque()
         """From the log's thread."""
@@ -70,6 +72,8 @@ class DurableQueue:
         """What is being put, in the unit of the limit."""
         self._oldest_unix_nano = 0
         """From the log's thread: when the oldest arrived that is not settled; 0 where that is not known."""
+        self._taken_before = frozenset(subscriber.state.groups)
+        """Tokens of groups that were under way before this queue was there."""
         limit = config.queue_size if "queue_size" in config.model_fields_set else 0
         self._room = Room(config, limit, lambda: self.size() + self._pending)
         self._next_start = 0.0
@@ -134,17 +138,17 @@ class DurableQueue:
 
     async def take(self, within_s: float | None = None) -> Taken | None:
         """The next group, which is on the disk as one before it is given."""
-        until = None if within_s is None else time.monotonic() + within_s
+        until = None if within_s is None else self._monotonic() + within_s
         while not self.is_over:
             taken = await self._taken()
             await self._tell_losses()
             if taken is not None:
                 return taken
             waits = [self._grouping.flush_timeout_s or LOOK_S, LOOK_S]
-            if (rest := self._next_start - time.monotonic()) > 0:
+            if (rest := self._next_start - self._monotonic()) > 0:
                 waits.append(rest)
             if until is not None:
-                if (rest := until - time.monotonic()) <= 0:
+                if (rest := until - self._monotonic()) <= 0:
                     return None
                 waits.append(rest)
             await self._room.changed(min(waits))
@@ -192,7 +196,7 @@ class DurableQueue:
     def _take(self) -> Taken | None:
         """In the log's thread."""
         grouping = self._grouping
-        now = time.monotonic()
+        now = self._monotonic()
         max_items = grouping.max_items if self._signal is not Signal.PROFILES else 0
         if grouping.interval_s:
             is_due = now >= self._next_start
@@ -213,7 +217,7 @@ class DurableQueue:
                     self._next_start = now + grouping.interval_s
                     ticket = Ticket(group, found[0][0], frozenset(entry.head.sequence for entry, _ in found))
                     batch = _batch_of(self._signal, group, found)
-                    return Taken(batch, ticket, is_alone=len(found) == 1, is_resent=group.starts > 0)
+                    return Taken(batch, ticket, is_alone=len(found) == 1, is_resent=group.token in self._taken_before)
             except Exception:
                 self.subscriber.set_aside(group)
                 raise

@@ -29,8 +29,8 @@ class Outcomes:
         self._resent = telemetry.counter(
             "airis_exporter_resent_items",
             "{item}",
-            "Items among those sent that were under way before, when the process ended: the destination may have them "
-            "twice.",
+            "Items that were under way before the process, or the exporter, was started again: the destination may "
+            "have them twice, and after a loss of power they may be counted twice.",
         )
         self._late = telemetry.counter(
             "airis_exporter_late_items",
@@ -64,7 +64,7 @@ class Outcomes:
         late -= progress.delivered - delivered
         self._sent[signal].add(delivered)
         if is_resent:
-            self._resent.add(delivered, signal=str(signal))
+            self._resent.add(min(owed, progress.items), signal=str(signal))
         for reason, items in progress.given_up.items():
             if reason == "dead_letter":
                 self._buried.add(items)

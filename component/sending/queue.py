@@ -26,7 +26,7 @@ class Taken:
     is_alone: bool = True
     """Whether it is a single batch, and not several joined."""
     is_resent: bool = False
-    """Whether it was under way before, when the process ended: the destination may have it."""
+    """Whether it was under way before the queue was opened: the destination may have it, or parts of it."""
     progress: Progress = field(default_factory=Progress)
     is_done: bool = False
     """Whether the queue was told that it is settled."""

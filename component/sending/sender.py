@@ -190,7 +190,7 @@ class Sending:
         def lost(reason: str, items: int) -> None:
             outcomes.given_up(signal, items, reason, "given up by the log")
 
-        return DurableQueue(service, subscriber, signal, config, grouping, lost=lost)
+        return DurableQueue(service, subscriber, signal, config, grouping, lost=lost, monotonic=self._clock)
 
     # Senders
 

@@ -40,6 +40,8 @@ class Suspect(Generic[G]):
     failed_at_start: int
     failures: int = 0
     """How often it failed while others went through."""
+    throttled: int = 0
+    """Of those, for no fault of its own."""
     own_failures: int = 0
     """Counted among those of all."""
     due: float = 0.0
@@ -193,9 +195,9 @@ class Suspects(Generic[G]):
         if not suspect.is_held:
             self._failed += 1
             suspect.own_failures += 1
-        # Who says how much is too much has nothing against the group.
-        if self._passed > suspect.passed_before and not isinstance(error, Throttled):
+        if self._passed > suspect.passed_before:
             suspect.failures += 1
+            suspect.throttled += isinstance(error, Throttled)
         suspect.passed_before = self._passed
 
     def hold(self, suspect: Suspect[G], error: Retryable) -> float:
@@ -221,10 +223,12 @@ class Suspects(Generic[G]):
         passed = self._passed - suspect.passed_at_start
         failed = self._failed - suspect.failed_at_start - suspect.own_failures
         rate = (failed + 1) / (passed + failed + 2)
-        is_enough = min(suspect.failures, passed) >= FAILURES_TO_CONDEMN
-        return is_enough and suspect.failures * math.log(rate) <= math.log(MOST_CHANCE)
+        # Who says how much is too much has nothing against the group; smaller parts may be what it wants.
+        failures = suspect.failures - suspect.throttled
+        is_enough = min(failures, passed) >= FAILURES_TO_CONDEMN
+        return is_enough and failures * math.log(rate) <= math.log(MOST_CHANCE)
 
     def start_over(self, suspect: Suspect[G]) -> None:
         """What is tried of it from now on is a smaller part."""
-        suspect.failures = suspect.own_failures = 0
+        suspect.failures = suspect.throttled = suspect.own_failures = 0
         suspect.passed_at_start, suspect.failed_at_start = self._passed, self._failed

@@ -92,6 +92,15 @@ async def test_throttling_is_no_fault_of_a_batch(exporters: Exporters):
     assert not letters(exporters)
 
 
+async def test_what_is_throttled_again_and_again_comes_in_smaller_parts(exporters: Exporters):
+    exporters.destination.refuses = lambda batch: Throttled("429: too large", 0.001) if batch.items > 2 else None
+    sending = await exporters.start(**ALONE, **QUICK)
+    await sending.consume(spans(*"abcdefgh"))
+    await keep_sending(exporters, lambda: {*"abcdefgh"} <= {*exporters.destination.all_names})
+    await sending.close()
+    assert sum(len(name) == 1 for name in exporters.destination.all_names) == 8
+
+
 async def test_what_a_flaky_destination_refuses_now_and_then_is_delivered(exporters: Exporters):
     """Two of three attempts fail, whatever is sent."""
     exporters.destination.refuses = lambda _batch: Retryable("500") if exporters.destination.attempts % 3 else None

@@ -182,5 +182,5 @@ def test_throttling_makes_nobody_guilty(table: Table):
     for _ in range(1000):
         table.pass_(table.fresh())
         table.suspects.failed(suspect, Throttled("429", 1.0))
-    assert suspect.failures == 0
+    assert suspect.failures >= FAILURES_TO_CUT
     assert not table.suspects.is_at_fault(suspect)
