@@ -61,7 +61,8 @@ class Consumers:
         self._telemetry = telemetry
         self._warned = Occasional(clock)
         self._suspects: Suspects[Taken] = Suspects(clock, retry.waits)
-        self._stir = asyncio.Event()
+        self._stir: asyncio.Event | None = None
+        """Of those who wait for their time."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
@@ -146,7 +147,7 @@ class Consumers:
     async def _fetched(self) -> Taken | None:
         wait = self._suspects.fetch()
         try:
-            return await self.queue.take(wait)
+            return await self.queue.take(wait if self.queue.is_durable else None)
         except BaseException:
             self._suspects.nobody_came()
             raise
@@ -163,13 +164,15 @@ class Consumers:
 
     def _stirred(self) -> None:
         """Whoever waits is to look again."""
-        self._stir.set()
-        self._stir = asyncio.Event()
+        if self._stir is not None:
+            self._stir.set()
+            self._stir = None
 
     async def _stirred_within(self, seconds: float | None) -> None:
+        stir = self._stir = self._stir or asyncio.Event()
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._stir.wait()
+                await stir.wait()
 
     async def _drop(self, suspect: Suspect[Taken]) -> None:
         self._suspects.end(suspect)
@@ -282,11 +285,13 @@ class Consumers:
         except Exception as error:
             if not isinstance(error, ConsumeError):
                 self._telemetry.log.error("export failed", exc_info=error)
-            progress.refused[batch.id] = error.with_traceback(None)
+            # Without what hangs on it: it is kept for as long as others go first.
+            progress.refused[batch.id] = (_ToBeCut if isinstance(error, _ToBeCut) else Permanent)(reason_of(error))
             return error
         else:
             self._suspects.passed()
             progress.deliver(batch)
+        self._stirred()
         return None
 
     async def _attempted(self, suspect: Suspect[Taken], batch: Batch, *, may_be_cut: bool) -> None:

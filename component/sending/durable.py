@@ -228,20 +228,13 @@ class DurableQueue:
         """Note that it is done with."""
         ticket: Ticket = taken.ticket  # type: ignore[assignment]
 
-        def work() -> int:
+        def work() -> None:
             owed = ticket.owed_items
             self.subscriber.settle(ticket.group)
-            self._look()
-            return owed
+            self._oldest_unix_nano = self.subscriber.oldest_unix_nano
+            settled(owed)
 
-        def noted(outcome: "asyncio.Future[int]") -> None:
-            if not outcome.cancelled() and outcome.exception() is None:
-                settled(outcome.result())
-
-        noting = asyncio.ensure_future(self._service.run(work))
-        noting.add_done_callback(noted)
-        await asyncio.shield(noting)  # who leaves does not undo it
-        await self._tell_losses()
+        await self._service.run(work)  # who leaves does not undo it
         await self._room.change()
 
     async def give_back(self, taken: Taken) -> None:

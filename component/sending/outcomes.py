@@ -9,16 +9,18 @@ from airis.data import Batch, Signal
 
 
 class Outcomes:
-    """Counts of an exporter with a queue.
+    """Counts of an exporter with a queue, from any thread.
 
     At any quiet moment, and across restarts, it holds of every signal: enqueued = sent + send failed + in the queue.
     """
 
     def __init__(self, telemetry: Telemetry) -> None:
         self._log = telemetry.log
-        self._enqueued = by_signal(telemetry, "airis_exporter_enqueued", "taken into the queue")
+        enqueued = by_signal(telemetry, "airis_exporter_enqueued", "taken into the queue")
+        self._add_enqueued = {signal: counter.adder() for signal, counter in enqueued.items()}
         self._refused = by_signal(telemetry, "otelcol_exporter_enqueue_failed", "that the queue did not take")
         self._sent = by_signal(telemetry, "otelcol_exporter_sent", "delivered")
+        self._add_sent = {signal: counter.adder() for signal, counter in self._sent.items()}
         self._failed = by_signal(telemetry, "otelcol_exporter_send_failed", "not delivered")
         self._dropped = telemetry.counter(
             "airis_exporter_dropped_items", "{item}", "Items that were given up, by reason and signal."
@@ -50,7 +52,7 @@ class Outcomes:
 
     def enqueued(self, batch: Batch) -> None:
         """The queue answers for a batch."""
-        self._enqueued[batch.signal].add(batch.items)
+        self._add_enqueued[batch.signal](batch.items)
 
     def refused(self, batch: Batch) -> None:
         """The queue did not take a batch."""
@@ -60,9 +62,10 @@ class Outcomes:
         """A group is settled, of which so many items were owed; the others are counted already, as dropped."""
         late = max(0, progress.items - owed)
         delivered = max(0, progress.delivered - late)
-        self._late.add(progress.delivered - delivered, signal=str(signal))
-        late -= progress.delivered - delivered
-        self._sent[signal].add(delivered)
+        self._add_sent[signal](delivered)
+        if late:
+            self._late.add(progress.delivered - delivered, signal=str(signal))
+            late -= progress.delivered - delivered
         if is_resent:
             self._resent.add(min(owed, progress.items), signal=str(signal))
         for reason, items in progress.given_up.items():

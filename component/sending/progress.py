@@ -3,7 +3,6 @@
 What is not settled comes again after a crash, or with another exporter: it would be counted twice.
 """
 
-from collections import Counter
 from dataclasses import dataclass, field
 
 from airis.component.errors import ConsumeError, Partial
@@ -20,7 +19,7 @@ class Progress:
     """Parts that were refused for good, and are to be cut."""
     delivered: int = 0
     """Items."""
-    given_up: Counter[str] = field(default_factory=Counter[str])
+    given_up: dict[str, int] = field(default_factory=dict[str, int])
     """Items by reason."""
     error: Exception | None = None
     """Why, the last time."""
@@ -28,7 +27,7 @@ class Progress:
     @property
     def items(self) -> int:
         """Those that came to their end."""
-        return self.delivered + self.given_up.total()
+        return self.delivered + sum(self.given_up.values())
 
     def deliver(self, part: Batch, but: Partial | None = None) -> None:
         """A part was delivered, all of it or but for what was rejected."""
@@ -48,14 +47,14 @@ class Progress:
 
     def _note(self, reason: str, items: int, error: Exception | None) -> None:
         if items and error is not None:
-            self.given_up[reason] += items
+            self.given_up[reason] = self.given_up.get(reason, 0) + items
             self.error = error
 
     def outcome(self, items: int) -> Exception | None:
         """What senders of so many items are told who wait for it."""
-        missed = self.given_up.total()
-        if self.error is None or not missed:
+        if self.error is None:
             return None
+        missed = sum(self.given_up.values())
         if missed >= items and not isinstance(self.error, Partial):
             return self.error
         return Partial(missed, reason_of(self.error))

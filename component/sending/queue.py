@@ -57,8 +57,8 @@ class Queue(Protocol):
     async def settle(self, taken: Taken, error: Exception | None, settled: Callable[[int], None]) -> None:
         """It was delivered, or will never be for this reason.
 
-        `settled` is called once that is noted, also for a caller that has left, with the items that were owed: fewer
-        than were taken where the queue has given some up meanwhile, and has told so.
+        `settled` is called once that is noted, also for a caller that has left, from whatever thread, with the items
+        that were owed: fewer than were taken where the queue has given some up meanwhile, and has told so.
         """
         ...
 

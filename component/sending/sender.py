@@ -29,8 +29,8 @@ class Sending:
 
     Without a queue a sender is held until its data is delivered. With one in memory it is answered when there is
     room, and what cannot be delivered in time is dropped and counted. With one on disk it is answered when its data is
-    on the disk; that is tried for as long as it takes, and what the destination refuses for good is a dead letter:
-    of a batch the part at fault alone.
+    on the disk; that is tried for as long as it takes. What the destination refuses for good is a dead letter, as is
+    what it refuses again and again while it takes others: of a batch the part at fault alone.
     """
 
     def __init__(

@@ -270,4 +270,6 @@ async def _ended(tasks: set["asyncio.Task[Any]"]) -> None:
 
 
 TestTheQueue = TheQueue.TestCase
-TestTheQueue.settings = settings(max_examples=300, stateful_step_count=25, deadline=None, phases=[Phase.generate])
+# To shrink it takes longer than to read it.
+PHASES = [Phase.explicit, Phase.reuse, Phase.generate]
+TestTheQueue.settings = settings(max_examples=30, stateful_step_count=20, deadline=None, phases=PHASES)
