@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from airis.component import Permanent, Retryable
+from airis.data import Batch
 from airis.storage.wal.files import OsFiles
 from airis.storage.wal.log import Log, LogOptions
 from airis.storage.wal.service import LogService
@@ -81,6 +82,34 @@ async def test_what_is_dropped_while_others_go_first_is_dropped_once(exporters: 
     exporters.destination.gate.set()
     await exporters.destination.until(lambda: f"{sent - 2}" in exporters.destination.all_names)
     await sending.close()
+    assert balance(exporters) == (sent, sent)
+
+
+async def test_what_is_left_of_a_group_that_was_dropped_in_part_is_another_one(exporters: Exporters):
+    """Under the same id a store would take it for what it has already."""
+    small_log(exporters)
+    seen: list[tuple[bytes, list[str]]] = []
+
+    def refuse(batch: Batch) -> Exception | None:
+        seen.append((batch.id, names_of(batch)))
+        return Retryable("later") if "first" in names_of(batch) else None
+
+    exporters.destination.refuses = refuse
+    batch = {"min_size": 8, "flush_timeout": "1s"}
+    sending = await exporters.start(sending_queue={"storage": "file_storage", "num_consumers": 1, "batch": batch})
+    await sending.consume(spans("first", *["x" * 500] * 5))
+    await sending.consume(spans("second"))
+    await sending.consume(spans("third"))
+    await exporters.destination.until(lambda: exporters.destination.attempts >= 4)
+    group = seen[0]
+    assert {"first", "second", "third"} <= {*group[1]}
+    exporters.destination.gate.clear()
+    sent = 8 + await overflow(exporters)
+    exporters.destination.gate.set()
+    await exporters.destination.until(lambda: "second" in exporters.destination.all_names)
+    await exporters.destination.until(lambda: f"{sent - 9}" in exporters.destination.all_names)
+    await sending.close()
+    assert group[0] not in {id_ for id_, names in seen if "first" not in names}
     assert balance(exporters) == (sent, sent)
 
 

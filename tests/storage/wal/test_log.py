@@ -163,6 +163,16 @@ def test_what_crashes_the_process_again_and_again_is_a_dead_letter(directory: Pa
     assert {letter.reason for letter in log.dead.letters()} == {"under way at 3 crashes"}
 
 
+def test_an_orderly_end_is_no_crash(directory: Path):
+    for _ in range(2 * CRASHES):
+        log = opened(directory)
+        group = log.subscriber(KAFKA, SIGNAL).take()
+        assert group
+        assert group.starts == 0
+        log.close()
+    assert not log.dead.names()
+
+
 def test_segments_go_when_all_have_them(tmp_path: Path):
     log = opened(tmp_path, segment_bytes=300)
     store, kafka = log.subscriber(STORE, SIGNAL), log.subscriber(KAFKA, SIGNAL)
