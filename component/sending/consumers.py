@@ -296,7 +296,7 @@ class Consumers:
 
     async def _attempted(self, suspect: Suspect[Taken], batch: Batch, *, may_be_cut: bool) -> None:
         """Return when it was delivered; raises what the destination says, and Permanent for what is at fault itself."""
-        attempt = await self._destination.attempts(batch)
+        attempt = self._destination.attempts(batch)
         if not self.queue.is_durable:
             await self._retry(attempt)
             return

@@ -60,17 +60,25 @@ class Destination:
         self._bulkhead = Bulkhead(config.bulkhead, telemetry, clock) if config.bulkhead else None
         self.failing: defaultdict[Signal, Failing] = defaultdict(Failing)
 
-    async def attempts(self, batch: Batch) -> Attempt:
-        """What delivers a batch: it raises as a consumer does, one of `NOT_SENT` where it was not tried."""
-        try:
-            attempt = await self._prepare(batch)
-        except OSError as error:
-            raise _not_for_now(error) from error
+    def attempts(self, batch: Batch) -> Attempt:
+        """What prepares a batch once, and delivers it.
 
-        async def guarded() -> None:
-            await self._guarded(batch.signal, attempt)
+        It raises as a consumer does, one of `NOT_SENT` where it was not tried.
+        """
+        prepared: Attempt | None = None
 
-        return guarded
+        async def attempt() -> None:
+            nonlocal prepared
+            if prepared is None:
+                try:
+                    prepared = await self._prepare(batch)
+                except OSError as error:
+                    failure = _not_for_now(error)
+                    self.failing[batch.signal].note(failure, self._clock())
+                    raise failure from error
+            await self._guarded(batch.signal, prepared)
+
+        return attempt
 
     async def _guarded(self, signal: Signal, attempt: Attempt) -> None:
         failing = self.failing[signal]

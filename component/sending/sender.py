@@ -199,7 +199,7 @@ class Sending:
         outcomes = self._outcomes
         if outcomes is None:
             async with self.turn(batch.signal):
-                await self.retry(await self._destination.attempts(batch))
+                await self.retry(self._destination.attempts(batch))
             return
         is_queued = False
 

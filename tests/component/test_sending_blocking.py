@@ -1,7 +1,7 @@
 """Nothing that cannot be delivered stands in the way of the rest, and nothing good is given up for it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -123,6 +123,26 @@ async def test_an_exporter_that_stumbles_over_its_file_or_socket_tries_again(
     await sending.close()
     assert "log cannot be used" not in capfd.readouterr().out
     assert sending.snapshot().signals[0].last_error.startswith("the destination cannot be used: ")
+
+
+@pytest.mark.parametrize("queue", [{}, MEMORY, ALONE], ids=["none", "memory", "disk"])
+async def test_nor_does_it_give_up_what_it_could_not_prepare(
+    exporters: Exporters, queue: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+):
+    prepare, calls = exporters.destination.prepare, 0
+
+    async def stumble(batch: Batch) -> Callable[[], Awaitable[None]]:
+        nonlocal calls
+        calls += 1
+        if calls < 10:
+            raise OSError(24, "too many open files")
+        return await prepare(batch)
+
+    monkeypatch.setattr(exporters.destination, "prepare", stumble)
+    sending = await exporters.start(**queue)
+    await sending.consume(spans("a"))
+    await exporters.destination.until(lambda: exporters.destination.names == [["a"]])
+    assert calls == 10
 
 
 async def test_an_exporter_with_a_queue_is_well_again_once_something_went_through(exporters: Exporters):
