@@ -101,8 +101,9 @@ class Exporters:
     async def crash(self) -> None:
         """The process is killed: nothing is finished, nothing is closed."""
         assert self.sending
-        for task in list(self.sending._consumers):  # pyright: ignore[reportPrivateUsage]
-            task.cancel()
+        for consumers in self.sending._consumers.values():  # pyright: ignore[reportPrivateUsage]
+            for task in consumers._tasks:  # pyright: ignore[reportPrivateUsage]
+                task.cancel()
         self.log = None
 
     def count(self, name: str) -> float:

@@ -163,6 +163,18 @@ def test_what_crashes_the_process_again_and_again_is_a_dead_letter(directory: Pa
     assert {letter.reason for letter in log.dead.letters()} == {"under way at 3 crashes"}
 
 
+def test_an_orderly_end_is_no_crash(directory: Path):
+    starts: list[int] = []
+    for _ in range(2 * CRASHES):
+        log = opened(directory)
+        group = log.subscriber(KAFKA, SIGNAL).take()
+        assert group
+        starts.append(group.starts)
+        log.close()
+    assert set(starts) == {1}, "that of the crash before"
+    assert not log.dead.names()
+
+
 def test_segments_go_when_all_have_them(tmp_path: Path):
     log = opened(tmp_path, segment_bytes=300)
     store, kafka = log.subscriber(STORE, SIGNAL), log.subscriber(KAFKA, SIGNAL)
@@ -327,6 +339,18 @@ def test_what_nobody_can_take_is_buried_and_can_be_read(tmp_path: Path):
     ] * 2
     log.dead.remove(letters[0].name)
     assert [letter.name for letter in log.dead.letters()] == [letters[1].name]
+
+
+def test_two_who_bury_the_same_in_the_same_nanosecond_have_a_letter_each(tmp_path: Path):
+    store = Log(OsFiles(tmp_path), LogOptions(), clock=lambda: 7)
+    store.open()
+    subscribers = [store.subscriber(name, 1) for name in ("a", "b")]
+    put(store, [a_put(1, *subscribers)])
+    for subscriber in subscribers:
+        group = subscriber.take()
+        assert group
+        subscriber.bury(group, "400")
+    assert sorted(letter.subscriber for letter in store.dead.letters()) == ["a", "b"]
 
 
 def test_names_of_subscribers_may_be_anything(tmp_path: Path):
