@@ -96,6 +96,32 @@ class FileStorage(Extension[FileStorageConfig]):
         self._lock: int | None = None
         self.service: LogService | None = None
         """The log, once started."""
+        telemetry.gauge(
+            "airis_file_storage_size",
+            "By",
+            "What the segments of the log take.",
+            lambda: self.service.log.size_bytes if self.service else 0,
+        )
+        telemetry.gauge(
+            "airis_file_storage_damaged_places",
+            "{place}",
+            "Damaged places of the log that were found since the start, and are kept in quarantine.",
+            lambda: self.service.log.damaged_records if self.service else 0,
+        )
+        telemetry.gauge(
+            "airis_file_storage_unreadable_segments",
+            "{segment}",
+            "Files of the log that the disk does not give, which are kept and tried again.",
+            lambda: len(self.service.log.unreadable) if self.service else 0,
+        )
+        self._forgotten = telemetry.counter(
+            "airis_file_storage_forgotten_items",
+            "{item}",
+            "Items that were given up by hand, with the exporter that was to have them.",
+        )
+        self._requeued = telemetry.counter(
+            "airis_file_storage_requeued_items", "{item}", "Items that were put back into a queue by hand."
+        )
 
     async def start(self, host: Host) -> None:
         """Open the log; raises StartError where it cannot be read, or another process has it."""
@@ -118,11 +144,13 @@ class FileStorage(Extension[FileStorageConfig]):
         except OSError as error:
             raise StartError(f"the log in {directory} cannot be opened: {error}", "directory") from error
         self.service = service
-        if service.log.damaged_records:
-            self.telemetry.health.report(
-                Status.RECOVERABLE_ERROR,
-                f"{service.log.damaged_records} damaged places in {directory} are kept in quarantine",
-            )
+        troubles = [
+            (service.log.damaged_records, "damaged places", "are kept in quarantine"),
+            (len(service.log.unreadable), "segments", "cannot be read; they are kept, and tried again"),
+        ]
+        words = [f"{count} {what} in {directory} {fate}" for count, what, fate in troubles if count]
+        if words:
+            self.telemetry.health.report(Status.RECOVERABLE_ERROR, "; ".join(words))
 
     async def _open(self, service: LogService) -> None:
         try:
