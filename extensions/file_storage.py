@@ -11,9 +11,12 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from airis.component import Config, Duration, Extension, Host, StartError, Status, Telemetry, extension
+from airis.storage.wal import operations
 from airis.storage.wal.files import OsFiles
 from airis.storage.wal.format import WrongVersion
 from airis.storage.wal.log import Log, LogOptions
+from airis.storage.wal.operations import Done
+from airis.storage.wal.put import Put
 from airis.storage.wal.service import LogService
 
 DIRECTORY_NAME = "wal"
@@ -67,6 +70,10 @@ class FileStorageConfig(Config):
         description="Has no effect: files that are damaged are kept in quarantine, and what is whole in them is used.",
     )
     compaction: CompactionConfig = Field(default=CompactionConfig(), description="Compaction of a database.")
+
+    def path(self, data_dir: Path) -> Path:
+        """Where the log is."""
+        return Path(self.directory).expanduser() if self.directory else data_dir / DIRECTORY_NAME
 
     @field_validator("directory_permissions")
     @classmethod
@@ -165,6 +172,34 @@ class FileStorage(Extension[FileStorageConfig]):
         assert self.service is not None
         return self.service
 
+    async def forget(self, name: str) -> Done:
+        """Give up a subscriber with all that it is owed; raises NotPossible, OSError."""
+        done = await self._operate(lambda log: operations.forget(log, name))
+        self._forgotten.add(done.items)
+        return done
+
+    async def requeue(self, letter: str, to: str = "") -> Done:
+        """Let a dead letter in again; raises NotPossible, OSError."""
+        done = await self._operate(lambda log: operations.requeue_letter(log, letter, to))
+        self._requeued.add(done.items)
+        return done
+
+    async def put_back(self, to: str, put: Put) -> Done:
+        """Put a batch into the queue of a subscriber; raises NotPossible, OSError."""
+        done = await self._operate(lambda log: operations.put_back(log, to, put))
+        self._requeued.add(done.items)
+        return done
+
+    async def drop(self, letter: str) -> Done:
+        """Delete a dead letter; raises NotPossible, OSError."""
+        return await self._operate(lambda log: operations.drop_letter(log, letter))
+
+    async def _operate(self, work: Callable[[Log], Done]) -> Done:
+        service = self.service
+        if service is None:
+            raise OSError("the log is closed")
+        return await service.run(lambda: work(service.log))
+
     def endpoints(self) -> Mapping[str, str]:
         """Nothing listens."""
         return {}
@@ -179,8 +214,7 @@ class FileStorage(Extension[FileStorageConfig]):
             self._lock = None
 
     def _claim(self, data_dir: Path) -> Path:
-        named = self.config.directory
-        directory = Path(named).expanduser() if named else data_dir / DIRECTORY_NAME
+        directory = self.config.path(data_dir)
         try:
             if not directory.is_dir():
                 if not self.config.create_directory:

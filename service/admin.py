@@ -2,21 +2,22 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
-import orjson
 from starlette.types import Receive, Scope, Send
 
 from airis import __version__
 from airis.component import Kind, Overview, StartError
-from airis.component.http import Headers, answer
+from airis.component.http import answer
 from airis.component.telemetry import Gauge, component_attributes
 from airis.config import ConfigError
 from airis.config.report import Report
 from airis.data import Signal
+from airis.service.admin_answers import Handler, Query, answer_json, refuse
+from airis.service.admin_log import LogOperations
 from airis.service.graph import NothingStarts, ReloadFailed
 from airis.service.plan import Place
 from airis.service.port import Port
@@ -32,9 +33,6 @@ STALLED_S = 0.5
 
 OLD_GOES_ON = "nothing was changed, the old configuration goes on"
 
-Query = Mapping[str, list[str]]
-Handler = Callable[[Query, Receive, Send], Awaitable[None]]
-
 
 class Admin:
     """An ASGI application. Errors are JSON: ``{"error": {"type", "message", …}}``."""
@@ -47,6 +45,7 @@ class Admin:
             ("POST", "/-/reload"): self._reload,
             ("GET", "/api/v1/status"): self._status,
             ("GET", "/api/v1/tap"): self._tap,
+            **LogOperations(service).routes(),
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -284,14 +283,3 @@ def _passed(ports: Iterable[Port]) -> dict[str, int]:
         found["refused"] += port.refused_items
         found["in_flight"] += port.in_flight_items
     return found
-
-
-async def refuse(send: Send, status: HTTPStatus, message: str, headers: Headers = (), **details: object) -> None:
-    """Send an error as JSON."""
-    await answer_json(send, status, {"error": {"type": status.name, "message": message, **details}}, headers)
-
-
-async def answer_json(send: Send, status: int, body: Mapping[str, object], headers: Headers = ()) -> None:
-    """Send a whole JSON document."""
-    fixed = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
-    await answer(send, status, orjson.dumps(body) + b"\n", "application/json", [*fixed, *headers])

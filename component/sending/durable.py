@@ -85,7 +85,7 @@ class DurableQueue:
                     batch.requests,
                     batch.arrived_unix_nano,
                     batch.id,
-                    _meta(batch.origin, self._grouping.metadata_keys),
+                    encode_meta(batch.origin, self._grouping.metadata_keys),
                     batch.payload,
                 )
             )
@@ -228,7 +228,7 @@ class DurableQueue:
             self._changed.notify_all()
 
 
-def _meta(origin: Origin, keys: tuple[str, ...]) -> bytes:
+def encode_meta(origin: Origin, keys: tuple[str, ...] = ()) -> bytes:
     """What is kept of where a batch came from; batches with the same may be joined."""
     content: dict[str, object] = {}
     if origin.tenant:

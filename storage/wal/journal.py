@@ -51,7 +51,7 @@ class State:
 
     def owes(self, sequence: int) -> bool:
         """Whether a record of this subscriber's is not settled."""
-        if any(first <= sequence <= last for first, last in self.unread):
+        if self._is_unread(sequence):
             return sequence not in self.settled
         return sequence in self.outstanding if sequence < self.next else sequence not in self.settled
 
@@ -67,7 +67,10 @@ class State:
         """All of the subscriber's before a sequence are settled but these."""
         self.next = next_sequence
         self.outstanding = set(outstanding)
-        self.settled = {sequence for sequence in self.settled if sequence >= next_sequence}
+        self.settled = {s for s in self.settled if s >= next_sequence or self._is_unread(s)}
+
+    def _is_unread(self, sequence: int) -> bool:
+        return any(first <= sequence <= last for first, last in self.unread)
 
     def read_at_last(self, unread: tuple[int, int], owed: Iterable[int]) -> None:
         """What could not be read can be, or is gone: these are what is owed there."""

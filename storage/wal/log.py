@@ -291,9 +291,7 @@ class Log:
         scanned = segments.scan(self.files, self.log_id, segment.name)
         segment.entries = scanned.entries
         if not segment.is_complete:
-            segment.amounts.clear()
-            for entry in scanned.entries:
-                segment.note(entry)
+            segment.count_anew(scanned.entries)
         damaged = [(found.offset, found.end) for found in scanned.damage]
         damaged += [(entry.offset, entry.end) for entry in scanned.entries if not entry.is_whole]
         segment.damage.update(dict.fromkeys(damaged, "damaged"))

@@ -72,10 +72,13 @@ class Segment:
     last: int = -1
     """Sequence of the last record, before `first` while there is none."""
     size: int = layout.SEGMENT_HEADER_BYTES
+    oldest_unix_nano: int = 0
     newest_unix_nano: int = 0
     newest_nano: int = 0
     """When the newest came, as the monotonic clock has it: see `Ages`."""
     amounts: dict[Lane, Amount] = field(default_factory=dict[Lane, Amount])
+    totals: dict[int, Amount] = field(default_factory=dict[int, Amount])
+    """By signal, each record once."""
     entries: list[Entry] | None = None
     is_complete: bool = False
     damage: dict[tuple[int, int], str] = field(default_factory=dict[tuple[int, int], str])
@@ -99,14 +102,30 @@ class Segment:
         """Count a record."""
         head = entry.head
         self.last = max(self.last, head.sequence)
+        self.oldest_unix_nano = min(self.oldest_unix_nano or head.wall_unix_nano, head.wall_unix_nano)
         self.newest_unix_nano = max(self.newest_unix_nano, head.wall_unix_nano)
+        self.totals.setdefault(head.signal, Amount()).add(head.items, entry.size_bytes)
         for lane in lanes_of(head):
             self.amounts.setdefault(lane, Amount()).add(head.items, entry.size_bytes)
+
+    def count_anew(self, entries: Iterable[Entry]) -> None:
+        """Forget what was counted, and count these."""
+        self.amounts.clear()
+        self.totals.clear()
+        for entry in entries:
+            self.note(entry)
 
     def summary(self) -> bytes:
         """What the record that ends the segment says."""
         amounts = [[*lane, a.batches, a.items, a.size_bytes] for lane, a in self.amounts.items()]
-        content = {"last": self.last, "newest_unix_nano": self.newest_unix_nano, "amounts": amounts}
+        totals = [[signal, a.batches, a.items, a.size_bytes] for signal, a in self.totals.items()]
+        content = {
+            "last": self.last,
+            "oldest_unix_nano": self.oldest_unix_nano,
+            "newest_unix_nano": self.newest_unix_nano,
+            "amounts": amounts,
+            "totals": totals,
+        }
         return json.dumps(content, separators=(",", ":")).encode()
 
     def take_summary(self, meta: bytes) -> None:
@@ -117,6 +136,8 @@ class Segment:
             Lane(signal, slot): Amount(batches, items, size)
             for signal, slot, batches, items, size in content["amounts"]
         }
+        self.oldest_unix_nano = int(content.get("oldest_unix_nano", 0))
+        self.totals = {signal: Amount(*amounts) for signal, *amounts in content.get("totals", ())}
 
 
 def name_of(first_sequence: int) -> str:
