@@ -1,7 +1,7 @@
 """What the commands about a write-ahead log share: which log, how to print, and what is said when it cannot be."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -66,7 +66,7 @@ def on_terminal(given: LogFormat | ContentFormat | None) -> str:
 @contextmanager
 def log_at(
     config: Sequence[str] | None, data_dir: Path | None, storage: str, directory: Path | None
-) -> "Iterator[LogPlace]":
+) -> "Generator[LogPlace]":
     """The log that is meant; what cannot be done ends the command with a word about it, exit code 1."""
     from airis.service.log_place import LogUnavailable, find_log
     from airis.storage.wal.operations import NotPossible

@@ -3,11 +3,11 @@
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -158,7 +158,7 @@ def _facts(catalog: "Catalog", entry: "Entry") -> dict[str, Any]:
 def _words(value: Any) -> str:
     from airis.service.render.rows import cell
 
-    return ", ".join(map(str, value)) if isinstance(value, list) else cell(value)
+    return ", ".join(cast("list[str]", value)) if isinstance(value, list) else cell(value)
 
 
 def export(
@@ -232,7 +232,7 @@ def _exported(entry: "Entry", payload: bytes, form: ExportFormat) -> bytes | Non
 
 
 @contextmanager
-def _written_to(output: Path | None) -> Iterator[Callable[[bytes], object]]:
+def _written_to(output: Path | None) -> Generator[Callable[[bytes], object]]:
     """Takes bytes for a new file, or for stdout."""
     if output is None:
         yield lambda data: write_bytes(json_line(data[:-1]) if data.endswith(b"\n") and sys.stdout.isatty() else data)
