@@ -16,7 +16,7 @@ from airis.component.telemetry import Gauge, component_attributes
 from airis.config import ConfigError
 from airis.config.report import Report
 from airis.data import Signal
-from airis.service.admin_answers import Handler, Query, answer_json, refuse
+from airis.service.admin_answers import Query, Routes, answer_json, refuse
 from airis.service.admin_log import LogOperations
 from airis.service.graph import NothingStarts, ReloadFailed
 from airis.service.plan import Place
@@ -40,33 +40,37 @@ class Admin:
     def __init__(self, service: "Service") -> None:
         self.service = service
         self.taps = Taps(self._places)
-        self.routes: Mapping[tuple[str, str], Handler] = {
-            ("GET", "/"): self._index,
+        routes: Routes = {
             ("POST", "/-/reload"): self._reload,
             ("GET", "/api/v1/status"): self._status,
             ("GET", "/api/v1/tap"): self._tap,
-            **LogOperations(service).routes(),
         }
+        self._routes = _listed(routes)
+        self._owner_routes = _listed({**routes, **LogOperations(service).routes()})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        await self._answer(self._routes, scope, receive, send)
+
+    async def for_owner(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one who may also take data out of the queues, and put some in."""
+        await self._answer(self._owner_routes, scope, receive, send)
+
+    async def _answer(self, routes: Routes, scope: Scope, receive: Receive, send: Send) -> None:
         method, path = scope["method"], scope["path"]
-        handler = self.routes.get(("GET" if method == "HEAD" else method, path))
-        methods = [taken for taken, at in self.routes if at == path]
+        handler = routes.get(("GET" if method == "HEAD" else method, path))
+        methods = [taken for taken, at in routes if at == path]
         if handler is None and methods:
             taken = ", ".join(["GET, HEAD" if name == "GET" else name for name in methods])
             allow = [(b"allow", taken.encode())]
             await refuse(send, HTTPStatus.METHOD_NOT_ALLOWED, f"{path} takes {taken}", allow)
         elif handler is None:
-            paths = [at for _, at in self.routes]
+            paths = [at for _, at in routes]
             await refuse(send, HTTPStatus.NOT_FOUND, f"there is no {path} here", paths=paths)
         elif method == "HEAD" and handler == self._tap:
             await answer_json(send, 200, {})  # no data passes for somebody who asks for headers
         else:
             await handler(parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True), receive, send)
-
-    async def _index(self, _query: Query, _receive: Receive, send: Send) -> None:
-        await answer(send, 200, "".join(f"{method:<5}{path}\n" for method, path in self.routes).encode())
 
     async def _reload(self, query: Query, _receive: Receive, send: Send) -> None:
         """200 done, 400 the configuration is wrong, 500 it does not start; the old one runs on after the latter two.
@@ -208,6 +212,16 @@ class Admin:
             if signal not in carried.get(place, [signal]):
                 carried[place].append(signal)
         return carried
+
+
+def _listed(routes: Routes) -> Routes:
+    """The routes with one before them that lists them all."""
+
+    async def index(_query: Query, _receive: Receive, send: Send) -> None:
+        await answer(send, 200, "".join(f"{method:<5}{path}\n" for method, path in listed).encode())
+
+    listed: Routes = {("GET", "/"): index, **routes}
+    return listed
 
 
 def _passing(overview: Overview, output: bool) -> Iterable[tuple[str, Signal]]:

@@ -10,6 +10,8 @@ from airis.component.http import Headers, answer
 
 Query = Mapping[str, list[str]]
 Handler = Callable[[Query, Receive, Send], Awaitable[None]]
+Routes = Mapping[tuple[str, str], Handler]
+"""By method and path."""
 
 
 async def refuse(send: Send, status: HTTPStatus, message: str, headers: Headers = (), **details: object) -> None:

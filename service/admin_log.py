@@ -8,7 +8,7 @@ import orjson
 from starlette.types import Receive, Send
 
 from airis.component import Kind
-from airis.service.admin_answers import Handler, Query, answer_json, refuse
+from airis.service.admin_answers import Handler, Query, Routes, answer_json, refuse
 
 if TYPE_CHECKING:
     from airis.extensions.file_storage import FileStorage
@@ -27,7 +27,7 @@ class LogOperations:
     def __init__(self, service: "Service") -> None:
         self._service = service
 
-    def routes(self) -> Mapping[tuple[str, str], Handler]:
+    def routes(self) -> Routes:
         """What is answered where."""
         works: Mapping[str, Work] = {
             "forget": self._forget,

@@ -1,6 +1,7 @@
 """``airis dlq``: dead letters, which no exporter could deliver."""
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -71,7 +72,9 @@ def list_letters(
         if wanted == LogFormat.JSON:
             import orjson
 
-            rows = [{"id": letters.id_of(letter.name), **_facts(letter)} for letter in chosen]
+            rows = [
+                {"id": letters.id_of(letter.name), **_facts(letter, letters.sizes[letter.name])} for letter in chosen
+            ]
             write_bytes(json_line(orjson.dumps(rows, option=orjson.OPT_INDENT_2)))
         elif chosen:
             now = time.time()
@@ -111,10 +114,10 @@ def show(
         if wanted == ContentFormat.OTLP_JSON:
             write_bytes(json_line(orjson.dumps(content_of(signal, found.payload))))
         elif wanted == ContentFormat.JSON:
-            facts = {"id": letters.id_of(found.name), **_facts(found)}
+            facts = {"id": letters.id_of(found.name), **_facts(found, len(found.payload))}
             write_bytes(json_line(orjson.dumps({**facts, "content": content_of(signal, found.payload)})))
         else:
-            write_facts({name: cell(value) for name, value in _facts(found).items()})
+            write_facts({name: cell(value) for name, value in _facts(found, len(found.payload)).items()})
             typer.echo("")
             write_items(signal, found.payload)
 
@@ -173,6 +176,8 @@ class Letters:
         self._dead = catalog.letters()
         self._names = catalog.letter_names()
         self._unreadable: dict[str, str] = {}
+        self.sizes: dict[str, int] = {}
+        """Bytes of the payloads that were read."""
 
     def id_of(self, name: str) -> str:
         """Record and the first digits of the batch; the whole name where that is not one alone."""
@@ -180,14 +185,16 @@ class Letters:
         return short if sum(_short(other) == short for other in self._names) == 1 else name
 
     def of(self, exporter: str = "") -> "list[DeadLetter]":
-        """Those of an exporter, or all; raises NotPossible for one that has none."""
+        """Those of an exporter, or all, without their payloads; raises NotPossible for one that has none."""
         from airis.storage.wal.format import NotOurs, WrongVersion
         from airis.storage.wal.operations import NotPossible
 
         found: list[DeadLetter] = []
         for name in self._names:
             try:
-                found.append(self._dead.read(name))
+                letter = self._dead.read(name)
+                self.sizes[name] = len(letter.payload)
+                found.append(replace(letter, payload=b""))  # all of them may be more than there is memory for
             except FileNotFoundError:  # requeued just now
                 continue
             except (NotOurs, WrongVersion, OSError, ValueError, KeyError) as error:
@@ -246,14 +253,14 @@ def _short(name: str) -> str:
     return f"{sequence.lstrip('0') or '0'}-{batch[:8]}"
 
 
-def _facts(letter: "DeadLetter") -> dict[str, Any]:
+def _facts(letter: "DeadLetter", size_bytes: int) -> dict[str, Any]:
     return {
         "exporter": letter.subscriber,
         "reason": letter.reason,
         "when": iso(letter.buried_unix_nano),
         "signal": signal_name(letter.head.signal),
         "items": letter.head.items,
-        "size_bytes": len(letter.payload),
+        "size_bytes": size_bytes,
         "arrived": iso(letter.head.wall_unix_nano),
         "batch_id": letter.head.batch_id.hex(),
         "record": letter.head.sequence,

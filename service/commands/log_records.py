@@ -307,7 +307,15 @@ def requeue(
 
 
 def _put_all(place: "LogPlace", puts: "list[tuple[str, Put]]") -> int:
-    return sum(place.put_back(to, put).items for to, put in puts)
+    items = done = 0
+    try:
+        for to, put in puts:
+            items += place.put_back(to, put).items
+            done += 1
+    finally:
+        if done < len(puts):
+            say(f"{so_many(done, 'batch')} of {len(puts)} went into the queue, the others did not")
+    return items
 
 
 def _signal_of_subscriber(catalog: "Catalog", name: str) -> Any:
