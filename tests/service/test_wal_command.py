@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from airis.data import kernels
 from airis.service import cli
+from airis.service.admin_client import AdminConnection
 from airis.storage.wal.files import OsFiles
 from airis.storage.wal.log import Log, LogOptions, Put
 from airis.storage.wal.subscriber import Limits, Subscriber
@@ -495,6 +496,16 @@ def test_a_running_airis_does_what_is_asked(tmp_path: Path, destination: Destina
         assert kernels.scan("traces", destination.taken[2]).items == 4
         assert 'no subscriber "x"' in airis.run("wal", "requeue", str(out), "--to", "x", expect=1)
 
+        for path, status, said in (
+            ("requeue?storage=file_storage", 400, 'the parameter "letter" is missing'),
+            ("requeue?storage=file_storage&letter=x", 409, 'there is no dead letter "x"'),
+            ("drop?storage=x&letter=x", 409, 'no file_storage extension "x" runs'),
+            ("put?storage=file_storage&to=x", 400, ""),
+            (f"forget?storage=file_storage&subscriber={STORE}", 409, "is in use"),
+        ):
+            answered, told = AdminConnection(airis.data_dir).json("POST", f"/api/v1/wal/{path}")
+            assert (answered, said in told["error"]["message"]) == (status, True), told
+
         destination.status = 400
         send(airis, "logs", records(1))
         wait_for(lambda: orjson.loads(airis.run("dlq", "ls")))
@@ -503,3 +514,12 @@ def test_a_running_airis_does_what_is_asked(tmp_path: Path, destination: Destina
         assert airis.stop() == 0
     finally:
         airis.end()
+
+
+def test_a_queue_that_the_log_cannot_have_ends_the_start(tmp_path: Path):
+    """And not, at run time, in senders that are told to try again for ever."""
+    text = CONFIGURATION.format(port=1).replace("otlp_http", "otlp_http/" + "x" * 250)
+    code, said = Airis(tmp_path, text).fail_to_start()
+    assert code == 1
+    assert "the log cannot have a queue for" in said
+    assert "choose a shorter one" in said
