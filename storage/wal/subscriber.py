@@ -57,8 +57,6 @@ class Subscriber:
         self._unfound: list[bytes] = []
         """Tokens of groups that could not be read at the start."""
         self.unread = Unread(self)
-        self.is_used = False
-        """Whether somebody asked for it since the start."""
 
     def reads(self, head: Head) -> bool:
         """Whether a record is for this one."""
@@ -83,8 +81,8 @@ class Subscriber:
                 except OSError:
                     self.unread.estimate(segment)
                 else:
-                    owed = [e for e in entries if self.is_owed(e)]
-                    self.owed.add(sum(e.head.items for e in owed), sum(e.size_bytes for e in owed), len(owed))
+                    for entry in filter(self.is_owed, entries):
+                        self.owed.add(entry.head.items, entry.size_bytes)
         for token in list(state.groups):
             self._take_up(token)
 

@@ -115,7 +115,6 @@ class Subscribers:
         """The subscriber with this name, or a new one; raises ValueError where there cannot be one, OSError."""
         known = self.by_name.get(name)
         if known is not None:
-            known.is_used = True
             return known
         journals.check_name(name)
         # A slot of one that is gone is not used again while its records are there: they are not for this one.
@@ -137,7 +136,6 @@ class Subscribers:
             del self._holders[lane]
             raise
         subscriber = self.by_name[name] = Subscriber(self._log, journal)
-        subscriber.is_used = True
         subscriber.open()
         return subscriber
 
