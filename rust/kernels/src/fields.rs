@@ -14,7 +14,7 @@ use std::borrow::Cow;
 
 use super::otlp::{METRIC_DATA, Signal};
 use super::values::{Value, messages};
-use super::view::{Item, item_attributes};
+use super::view::{self, Item, item_attributes};
 use super::wire::{Content, Fields, plain_attribute, push_delimited};
 use parts::{Parts, find};
 use scalars::{At, wholes};
@@ -102,6 +102,17 @@ impl Level {
             Self::Link => 4,
             Self::Exemplar => 7,
             Self::Item => item_attributes(signal, kind),
+        }
+    }
+}
+
+impl From<view::Level> for Level {
+    fn from(level: view::Level) -> Self {
+        match level {
+            view::Level::Resource => Self::Resource,
+            view::Level::Scope => Self::Scope,
+            view::Level::Metric => Self::Metric,
+            view::Level::Item => Self::Item,
         }
     }
 }
@@ -220,13 +231,7 @@ impl Source {
     /// What an item has there; None where it is absent. `element` is the message of a repeated level.
     #[inline]
     pub fn read<'a>(&self, item: &Item<'a>, element: &'a [u8]) -> Option<Found<'a>> {
-        let message = match self.level {
-            Level::Resource => item.resource,
-            Level::Scope => item.scope,
-            Level::Metric => item.metric,
-            Level::Item => item.message,
-            Level::Event | Level::Link | Level::Exemplar => element,
-        };
+        let message = self.message(item, element);
         match &self.read {
             Read::Attribute(key) => {
                 let entry = find(message, self.level.attributes(self.signal, item.kind), key)?;
@@ -247,7 +252,7 @@ impl Source {
             }
             Read::Attributes => {
                 let mut entries = vec![];
-                for entry in messages(message, self.level.attributes(self.signal, item.kind)) {
+                for entry in self.attributes(item, element)? {
                     push_delimited(&mut entries, 1, entry);
                 }
                 Some(Found::Map(entries.into()))
@@ -289,7 +294,30 @@ impl Source {
         }
     }
 
-    /// The same, where items are read one after the other: `trail` is what the last one was like.
+    /// The message of its level.
+    #[inline(always)]
+    fn message<'a>(&self, item: &Item<'a>, element: &'a [u8]) -> &'a [u8] {
+        match self.level {
+            Level::Resource => item.resource,
+            Level::Scope => item.scope,
+            Level::Metric => item.metric,
+            Level::Item => item.message,
+            Level::Event | Level::Link | Level::Exemplar => element,
+        }
+    }
+
+    /// Each `KeyValue` message of an item, for a source that is all attributes; None for another one.
+    #[inline(always)]
+    pub fn attributes<'a>(
+        &self,
+        item: &Item<'a>,
+        element: &'a [u8],
+    ) -> Option<impl Iterator<Item = &'a [u8]> + use<'a>> {
+        let number = self.level.attributes(self.signal, item.kind);
+        matches!(self.read, Read::Attributes).then(|| messages(self.message(item, element), number))
+    }
+
+    /// The same as `read`, where items are read one after the other: `trail` is what the last one was like.
     ///
     /// An error for what is not as nearly all senders write it: `read` knows.
     #[inline(always)]

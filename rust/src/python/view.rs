@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 
+use super::arrow::ArrowTable;
 use super::blocks::Blocks;
 use super::bytes::{buffer, joined, malformed, not_supported, signal_of};
 use super::edits::Edits;
@@ -274,6 +275,12 @@ impl View {
             found.resize(found.len() + items, string);
         }
         PyList::new(py, found)
+    }
+
+    /// The items as an Arrow table, with the columns of the signal's table if none are given.
+    #[pyo3(signature = (columns=None))]
+    fn arrow(slf: &Bound<'_, Self>, columns: Option<&Bound<'_, PyAny>>) -> PyResult<ArrowTable> {
+        ArrowTable::new(slf, columns)
     }
 
     /// The blocks for the store's tables; metric series are registered unless `series` knows them.
