@@ -120,7 +120,7 @@ class DurableQueue:
                     batch.requests,
                     batch.arrived_unix_nano,
                     batch.id,
-                    _meta(batch.origin, self._grouping.metadata_keys),
+                    encode_meta(batch.origin, self._grouping.metadata_keys),
                     batch.payload,
                 )
             )
@@ -294,7 +294,7 @@ def _group_of(taken: Taken) -> Group:
     return ticket.group
 
 
-def _meta(origin: Origin, keys: tuple[str, ...]) -> bytes:
+def encode_meta(origin: Origin, keys: tuple[str, ...] = ()) -> bytes:
     """What is kept of where a batch came from; batches with the same may be joined."""
     content: dict[str, object] = {}
     if origin.tenant:

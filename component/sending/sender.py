@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any
 
-from airis.component.errors import ConsumeError, Partial, Retryable
+from airis.component.errors import ConsumeError, Partial, Retryable, StartError
 from airis.component.lifecycle import Host
 from airis.component.occasional import Occasional
 from airis.component.retry import Retry
@@ -121,11 +121,19 @@ class Sending:
             from airis.storage.wal.service import LogService
 
             service = host.extension(self.config.sending_queue.storage, LogService)
-            prefix = f"{self._name}:"
+            used = {p.signal for p in host.overview().pipelines if self._telemetry.component_id in p.exporters}
             for signal in Signal:
-                if f"{prefix}{signal}" in service.log.subscribers:
-                    await self._consumers_of(signal)
+                if signal in used or f"{self._name}:{signal}" in service.log.subscribers:
+                    await self._open_queue(signal)
         self._is_open = True
+
+    async def _open_queue(self, signal: Signal) -> None:
+        try:
+            await self._consumers_of(signal)
+        except ValueError as error:
+            raise StartError(f"the log cannot have a queue for {signal}: {error}", "sending_queue::storage") from error
+        except OSError as error:  # a full disk; senders are told so until there is room
+            self._telemetry.log.error("the log has no room for a queue", signal=str(signal), error=str(error))
 
     async def close(self) -> None:
         """Return when attempts under way have come to their end. A queue in memory is emptied, one try for each.

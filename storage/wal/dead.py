@@ -5,6 +5,7 @@ They are kept for people, who look at them, mend what was wrong and let them in 
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +66,8 @@ class DeadLetters:
             file.sync()
             self._files.sync()
         except OSError:
-            self._files.remove(name)
+            with suppress(OSError):
+                self._files.remove(name)
             raise
         finally:
             file.close()
@@ -113,12 +115,16 @@ class DeadLetters:
         return sum(self._files.size(name) for name in self.names())
 
     def _make_room(self) -> None:
-        names = self.names()
-        size = sum(self._files.size(name) for name in names)
-        for name in names[:-1]:
-            if size <= self._max_bytes:
+        sizes: dict[str, int] = {}
+        for name in self.names():
+            with suppress(FileNotFoundError):  # somebody deleted it meanwhile
+                sizes[name] = self._files.size(name)
+        left = sum(sizes.values())
+        for name in list(sizes)[:-1]:
+            if left <= self._max_bytes:
                 return
-            size -= self._files.size(name)
-            self._files.remove(name)
+            left -= sizes[name]
+            with suppress(FileNotFoundError):
+                self._files.remove(name)
             self.evicted += 1
             log.error("a dead letter had to go for younger ones", name=name)

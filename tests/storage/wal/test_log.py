@@ -302,7 +302,7 @@ def test_the_newest_goes_where_that_is_wanted_and_is_counted(tmp_path: Path):
 
 def test_what_is_too_old_goes_and_is_counted(tmp_path: Path):
     clock = Clock()
-    log = Log(OsFiles(tmp_path), LogOptions(segment_bytes=300, max_age_s=60), clock)
+    log = Log(OsFiles(tmp_path), LogOptions(segment_bytes=300, max_age_s=60), clock, monotonic=clock)
     log.open()
     store = log.subscriber(STORE, SIGNAL)
     for number in range(6):
@@ -320,8 +320,18 @@ def test_a_log_has_room_for_so_many_subscribers_of_a_signal(tmp_path: Path):
     for number in range(MAX_SLOTS):
         log.subscriber(f"exporters/{number}", SIGNAL)
     log.subscriber("exporters/other", 2)
-    with pytest.raises(ValueError, match="64 subscribers"):
+    with pytest.raises(ValueError, match=r"64 subscribers.*airis wal forget"):
         log.subscriber("exporters/more", SIGNAL)
+
+
+def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path):
+    log = opened(tmp_path)
+    log.subscriber("exporters/" + "x" * 220, SIGNAL)
+    with pytest.raises(ValueError, match="choose a shorter one"):
+        log.subscriber("exporters/" + "ü" * 60, SIGNAL)
+    with pytest.raises(ValueError, match="the id is too long"):
+        log.subscriber("exporters/" + "x" * 300, SIGNAL)
+    opened(tmp_path)
 
 
 def test_what_nobody_can_take_is_buried_and_can_be_read(tmp_path: Path):
