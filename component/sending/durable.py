@@ -14,7 +14,7 @@ from airis.component.sending.grouping import Grouping
 from airis.component.sending.queue import FULL_RETRY_S, Taken, full, size_in
 from airis.data import NO_METADATA, Batch, Origin, Signal, join
 from airis.storage.wal.log import Full, Put
-from airis.storage.wal.segment import Entry
+from airis.storage.wal.segment import Amount, Entry
 from airis.storage.wal.service import LogService
 from airis.storage.wal.subscriber import Group, Limits, Subscriber
 
@@ -55,6 +55,8 @@ class DurableQueue:
         self._is_closed = False
         self._changed = asyncio.Condition()
         self._next_start = 0.0
+        self._under_way: dict[bytes, Amount] = {}
+        """How much is in each group that is taken, by its token."""
 
     def size(self) -> float:
         """What the log holds for this exporter."""
@@ -118,7 +120,7 @@ class DurableQueue:
     async def take(self) -> Taken | None:
         """The next group, which is on the disk as one before it is given."""
         while not self._is_closed:
-            taken = await self._taken()
+            taken = await self._taken() if self._is_alone or self._is_full else None
             while self._losses:
                 self._lost(*self._losses.popleft())
                 async with self._changed:
@@ -138,12 +140,26 @@ class DurableQueue:
                     pass
         return None
 
+    @property
+    def _is_alone(self) -> bool:
+        """Whether what is less than full may go: not beside others, where groups are spaced out to become large."""
+        return not (self._under_way and self._grouping.interval_s)
+
+    @property
+    def _is_full(self) -> bool:
+        """Whether as much waits behind what is under way as makes a full group, if it may all be joined."""
+        owed, out = self.subscriber.owed, self._under_way.values()
+        items = owed.items - sum(amount.items for amount in out)
+        size = owed.size_bytes - sum(amount.size_bytes for amount in out)
+        return items >= self._grouping.max_items or size >= self._grouping.max_bytes
+
     async def _taken(self) -> Taken | None:
         found: list[Taken] = []
+        is_alone = self._is_alone
 
         def work() -> None:
             try:
-                taken = self._take()
+                taken = self._take(is_alone)
             finally:
                 self._losses.extend(self.subscriber.losses().items())
             if taken is not None:
@@ -159,16 +175,22 @@ class DurableQueue:
             with suppress(OSError):  # the log is closed, and the group comes again at the next start
                 await self._service.run(undo)  # behind the taking, which goes on
             raise
-        return found[0] if found else None
+        for taken in found:
+            group: Group = taken.ticket  # type: ignore[assignment]
+            size = sum(entry.size_bytes for entry in group.entries)
+            self._under_way[group.token] = Amount(len(group.entries), group.items, size)
+            return taken
+        return None
 
-    def _take(self) -> Taken | None:
+    def _take(self, is_alone: bool) -> Taken | None:
         """In the log's thread."""
         grouping = self._grouping
         now = time.monotonic()
         max_items = grouping.max_items if self._signal is not Signal.PROFILES else 0
         if grouping.interval_s:
-            is_due = now >= self._next_start
-            limits = Limits(max_items, grouping.max_bytes, 0 if is_due else max_items, due_unix_nano=-1)
+            is_due = is_alone and now >= self._next_start
+            least = (0, 0) if is_due else (max_items, grouping.max_bytes)
+            limits = Limits(max_items, grouping.max_bytes, *least, due_unix_nano=-1)
         else:
             wall = self._clock()
             due = wall - int(grouping.flush_timeout_s * 1e9)
@@ -192,22 +214,25 @@ class DurableQueue:
 
     async def settle(self, taken: Taken, error: Exception | None = None) -> None:
         """Note that it is done with."""
-        group: Group = taken.ticket  # type: ignore[assignment]
-        await self._service.run(lambda: self.subscriber.settle(group))
-        async with self._changed:
-            self._changed.notify_all()
+        await self._put_down(taken, self.subscriber.settle)
 
     async def give_back(self, taken: Taken, error: Exception) -> None:
         """It stays in the log, and is the next one again."""
-        group: Group = taken.ticket  # type: ignore[assignment]
-        await self._service.run(lambda: self.subscriber.give_back(group))
+        await self._put_down(taken, self.subscriber.give_back)
 
     async def split(self, taken: Taken) -> None:
         """Its halves are the next ones."""
+        await self._put_down(taken, self.subscriber.split)
+
+    async def _put_down(self, taken: Taken, what_becomes_of_it: Callable[[Group], None]) -> None:
+        """A group is under way no more."""
         group: Group = taken.ticket  # type: ignore[assignment]
-        await self._service.run(lambda: self.subscriber.split(group))
-        async with self._changed:
-            self._changed.notify_all()
+        try:
+            await self._service.run(lambda: what_becomes_of_it(group))
+        finally:
+            self._under_way.pop(group.token, None)
+            async with self._changed:
+                self._changed.notify_all()
 
     async def bury(self, taken: Taken, reason: str, part: Batch) -> None:
         """Put a part of it, which may be all, among the dead letters; it is not settled by that."""
