@@ -100,7 +100,7 @@ class GroupCommit:
 
     async def close(self) -> None:
         """Return when everything that was submitted is answered."""
-        while busy := self._lanes | ({self._worker} if self._worker is not None else set()):
+        while busy := [*self._lanes, *([self._worker] if self._worker is not None else [])]:
             await asyncio.wait(busy)
 
     async def _work(self) -> None:

@@ -103,7 +103,7 @@ class BatchProcessor(Processor[BatchConfig]):
     busy goes on together in the next hand-over, or already before where it is as much as one may be: 65,536 items, 32
     MiB, or `send_batch_max_size`. More at once would gain little: a slower stage gets larger batches, not fewer items.
     So requests of a sender that waits for its answers go on in their order. Requests of profiles cannot be joined, nor
-    a profile be split: they go on one after the other.
+    a profile be split: they go on each by itself.
 
     Outcomes of a joined batch: Retryable goes to all its callers. After Permanent each caller's batch is
     handed on by itself. After Partial, when the rest is stored, nobody knows whose items were rejected: each
