@@ -402,6 +402,19 @@ async def test_a_further_delivery_begins_where_a_full_group_waits(names: str, in
     assert sorted(b"".join(payload for each in stage.groups for payload in each).decode()) == list(names)
 
 
+async def test_what_came_at_once_begins_at_once() -> None:
+    stage = Lanes()
+    group = GroupCommit(stage, Limits(items=2, in_flight=2))
+    tasks = await held(group, *"abcd")
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert stage.groups == [[b"a", b"b"], [b"c", b"d"]]
+
+    for first in (b"a", b"c"):
+        await stage.end(first)
+    await asyncio.wait_for(asyncio.gather(*tasks), 10)
+
+
 async def test_what_is_less_than_full_waits_for_all_that_is_under_way() -> None:
     stage = Lanes()
     _, tasks = await flying(stage, "a", "b", "c", "d")
