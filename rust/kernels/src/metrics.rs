@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::blocks::{ARRIVAL, Block, KIND, LC, MAP, POINT_SOURCE, SENT, TIME, Tables, column};
 use super::buffers::Bytes;
 use super::columns::{Attributes, Fixed, List, LowCardinality, Map, Nullable, Text};
 use super::owners::{ResourceColumns, ScopeColumns};
 use super::prometheus_names::{PROMETHEUS_TYPE, TRANSLATOR, family_name, labels};
-use super::series::{Registered, SeriesKey, push_set, push_sized, push_sized_with, sort};
+use super::series::{Registered, SeriesKey, Sign, Signed, push_set, push_sized, push_sized_with, sort};
 use super::values::{Attribute, messages, write_integer};
 use super::view::{Metric, Owner, Scope, View};
 use super::wire::{Content, Field, Fields, varint};
@@ -129,6 +129,34 @@ impl<'a> Point<'a> {
                 },
             }
         }
+    }
+
+    /// Read a number in the place of this point, but for its attributes: the bytes of these, if they stand together.
+    fn read_bare_number(&mut self, data: &'a [u8]) -> Option<&'a [u8]> {
+        self.exemplars.clear();
+        (self.start, self.time, self.flags, self.number) = (0, 0, 0, Number::Absent);
+        let mut attributes = 0..0;
+        for field in Fields::new(data) {
+            match (field.number, field.content) {
+                (2, Content::Fixed64(time)) => self.start = time,
+                (3, Content::Fixed64(time)) => self.time = time,
+                (7, Content::Length(_)) if attributes.is_empty() => attributes = field.start..field.end,
+                (7, Content::Length(_)) if attributes.end == field.start => attributes.end = field.end,
+                (7, Content::Length(_)) => return None,
+                _ => self.read_number(&field),
+            }
+        }
+        data.get(attributes)
+    }
+
+    /// Read a number without its attributes, and give the sign of its series, for which there is room in `bytes`.
+    fn sign(&mut self, common: Sign, data: &'a [u8], bytes: &mut Vec<u8>) -> Option<Sign> {
+        let attributes = self.read_bare_number(data)?;
+        bytes.clear();
+        bytes.extend(common.to_le_bytes());
+        bytes.push(matches!(self.number, Number::Int(_)).into());
+        bytes.extend_from_slice(attributes);
+        Some(xxh3_128(bytes))
     }
 
     fn read_number(&mut self, field: &Field<'a>) {
@@ -317,6 +345,8 @@ struct Exemplars {
 pub struct Metrics {
     /// The series that are registered here, with their hour.
     pub registered: HashMap<SeriesKey, u64>,
+    /// The signs of points whose series is registered here, or was before.
+    pub signed: Signed,
     series: Series,
     samples: Samples,
     histograms: Histograms,
@@ -391,8 +421,16 @@ impl Metrics {
         let part = MetricPart::new(metric, bytes);
         let hour = arrived / HOUR_NANO;
         let (mut point, mut sorted, mut identity) = (Point::default(), Vec::new(), Vec::new());
+        let is_number = matches!(part.kind, Kind::Gauge | Kind::Sum);
+        let common = if is_number { part.sign(resource, scope) } else { 0 };
         for item in &view.items[metric.items.clone()] {
-            point.read(part.kind, bytes.at(*item));
+            let data = bytes.at(*item);
+            let sign = if is_number { point.sign(common, data, &mut identity) } else { None };
+            if let Some(id) = sign.and_then(|sign| known.id_of(sign, hour)) {
+                self.push_point(id, &part, &point, arrived);
+                continue;
+            }
+            point.read(part.kind, data);
             sorted.clear();
             sorted.extend(point.attributes.iter().cloned());
             sort(&mut sorted);
@@ -412,6 +450,7 @@ impl Metrics {
                 resource.write(&mut series.resource, bytes);
                 scope.write(&mut series.scope, bytes);
             }
+            self.signed.extend(sign.map(|sign| (sign, (id, hour))));
             self.push_point(id, &part, &point, arrived);
         }
     }
@@ -570,6 +609,16 @@ impl<'a> MetricPart<'a> {
             family_name(&text, &unit, kind == Kind::Sum && monotonic, kind == Kind::Gauge)
         };
         Self { kind, name, description, unit, message, temporality: temporality_name, monotonic, is_prometheus, family }
+    }
+
+    /// What all points of a metric have in their signs: as much as tells its series, and their resources, from others.
+    fn sign(&self, resource: &ResourcePart, scope: &ScopePart) -> Sign {
+        let mut common = vec![];
+        self.push_identity(&mut common, false);
+        push_sized(&mut common, &scope.identity);
+        push_sized(&mut common, &resource.identity);
+        common.extend(resource.id.to_le_bytes());
+        xxh3_128(&common)
     }
 
     fn push_identity(&self, out: &mut Vec<u8>, integer: bool) {
