@@ -1,5 +1,6 @@
 """Metric series: what makes one another one, and how often it is registered."""
 
+import struct
 from typing import Any
 
 import pytest
@@ -216,6 +217,40 @@ def test_attributes_that_do_not_stand_together_are_of_the_same_series(kernels):
 
         assert native(kernels, payload, index).rows == {"metric_samples": 1}
         assert sample_ids(native(kernels, payload, index)) == sample_ids(native(kernels, KNOWN))
+
+
+@pytest.mark.parametrize(
+    ("kind", "table", "points"),
+    [
+        ("histogram", "metric_histograms", [{"explicit_bounds": [0.5]}, {"explicit_bounds": [1.0]}, {}]),
+        ("histogram", "metric_histograms", [{"explicit_bounds": [0.5, 1.0]}, {"explicit_bounds": [0.5]}]),
+        ("exponential_histogram", "metric_histograms", [{"scale": 1}, {"attributes": text(a="1")}]),
+        ("summary", "metric_summaries", [{"attributes": text(a="1")}, {"attributes": text(a="2")}]),
+    ],
+    ids=["bounds", "fewer bounds", "exponential", "summary"],
+)
+def test_points_of_every_kind_are_of_the_same_series_once_it_is_known(kernels, kind, table, points):
+    payload = request(*points, kind=kind)
+    index = kernels.SeriesIndex()
+    unknowing = native(kernels, payload, index)
+    assert unknowing.rows == {"metric_series": len(points), table: len(points)}
+    index.add(unknowing)
+
+    assert native(kernels, payload, index).tables == {table: unknowing.tables[table]}
+
+
+def test_bounds_are_not_taken_for_attributes(kernels):
+    """The bytes of a bound may be those of an attribute."""
+    one, other = KeyValue(key="one"), KeyValue(key="four")
+    sent = b"\x4a" + bytes([other.ByteSize()]) + other.SerializeToString()
+    assert len(sent) == 8
+    index = kernels.SeriesIndex()
+    bounded = {"attributes": [one], "explicit_bounds": struct.unpack("<d", sent)}
+    index.add(native(kernels, request(bounded, kind="histogram"), index))
+
+    for attributes in ([one, other], [other, one]):
+        rows = native(kernels, request({"attributes": attributes}, kind="histogram"), index).rows
+        assert rows == {"metric_series": 1, "metric_histograms": 1}
 
 
 def test_without_an_instance_the_whole_resource_counts(kernels):

@@ -47,6 +47,15 @@ impl Kind {
             _ => Self::Summary,
         }
     }
+
+    /// The number of the field with the attributes of its points.
+    fn attributes(self) -> u32 {
+        match self {
+            Self::Gauge | Self::Sum | Self::Summary => 7,
+            Self::Histogram => 9,
+            Self::ExponentialHistogram => 1,
+        }
+    }
 }
 
 /// The value of a point or an exemplar.
@@ -105,6 +114,12 @@ pub(crate) struct Buckets {
 impl<'a> Point<'a> {
     /// Read a point in the place of this one, whose room is used again.
     pub(crate) fn read(&mut self, kind: Kind, data: &'a [u8]) {
+        let together = self.read_bare(kind, data);
+        self.read_attributes(kind, together.unwrap_or(data));
+    }
+
+    /// Read a point in the place of this one without its attributes: the bytes of these, if they stand together.
+    fn read_bare(&mut self, kind: Kind, data: &'a [u8]) -> Option<&'a [u8]> {
         self.attributes.clear();
         self.exemplars.clear();
         for list in [&mut self.bounds, &mut self.quantiles, &mut self.values] {
@@ -117,10 +132,16 @@ impl<'a> Point<'a> {
         (self.start, self.time, self.flags, self.number) = (0, 0, 0, Number::Absent);
         (self.count, self.sum, self.min, self.max) = (0, None, None, None);
         (self.scale, self.zero_count, self.zero_threshold) = (0, 0, 0.0);
+        let (mut attributes, mut are_together) = (0..0, true);
         for field in Fields::new(data) {
             match (field.number, field.content) {
                 (2, Content::Fixed64(time)) => self.start = time,
                 (3, Content::Fixed64(time)) => self.time = time,
+                (number, Content::Length(_)) if number == kind.attributes() => {
+                    are_together &= attributes.is_empty() || attributes.end == field.start;
+                    let start = if attributes.is_empty() { field.start } else { attributes.start };
+                    attributes = start..field.end;
+                }
                 _ => match kind {
                     Kind::Gauge | Kind::Sum => self.read_number(&field),
                     Kind::Histogram => self.read_explicit(&field),
@@ -129,34 +150,22 @@ impl<'a> Point<'a> {
                 },
             }
         }
+        data.get(attributes).filter(|_| are_together)
     }
 
-    /// Read a number in the place of this point, but for its attributes: the bytes of these, if they stand together.
-    fn read_bare_number(&mut self, data: &'a [u8]) -> Option<&'a [u8]> {
-        self.exemplars.clear();
-        (self.start, self.time, self.flags, self.number) = (0, 0, 0, Number::Absent);
-        let mut attributes = 0..0;
-        for field in Fields::new(data) {
-            match (field.number, field.content) {
-                (2, Content::Fixed64(time)) => self.start = time,
-                (3, Content::Fixed64(time)) => self.time = time,
-                (7, Content::Length(_)) if attributes.is_empty() => attributes = field.start..field.end,
-                (7, Content::Length(_)) if attributes.end == field.start => attributes.end = field.end,
-                (7, Content::Length(_)) => return None,
-                _ => self.read_number(&field),
-            }
-        }
-        data.get(attributes)
+    fn read_attributes(&mut self, kind: Kind, data: &'a [u8]) {
+        self.attributes.extend(messages(data, kind.attributes()).map(Attribute::read));
     }
 
-    /// Read a number without its attributes, and give the sign of its series, for which there is room in `bytes`.
-    fn sign(&mut self, common: Sign, data: &'a [u8], bytes: &mut Vec<u8>) -> Option<Sign> {
-        let attributes = self.read_bare_number(data)?;
-        bytes.clear();
-        bytes.extend(common.to_le_bytes());
-        bytes.push(matches!(self.number, Number::Int(_)).into());
-        bytes.extend_from_slice(attributes);
-        Some(xxh3_128(bytes))
+    /// What tells the series of a point from others of its metric and owner: made in `out` of its attributes as they
+    /// were sent.
+    fn sign(&self, common: Sign, attributes: &[u8], out: &mut Vec<u8>) -> Sign {
+        out.clear();
+        out.extend(common.to_le_bytes());
+        out.push(matches!(self.number, Number::Int(_)).into());
+        push_sized_with(out, |out| self.bounds.iter().for_each(|bound| out.extend(bound.to_le_bytes())));
+        out.extend_from_slice(attributes);
+        xxh3_128(out)
     }
 
     fn read_number(&mut self, field: &Field<'a>) {
@@ -164,7 +173,6 @@ impl<'a> Point<'a> {
             (4, Content::Fixed64(bits)) => self.number = Number::Double(f64::from_bits(bits)),
             (5, Content::Length(exemplar)) => self.exemplars.push(exemplar),
             (6, Content::Fixed64(bits)) => self.number = Number::Int(bits as i64),
-            (7, Content::Length(data)) => self.attributes.push(Attribute::read(data)),
             (8, Content::Varint(flags)) => self.flags = flags as u32,
             _ => {}
         }
@@ -177,7 +185,6 @@ impl<'a> Point<'a> {
             (6, content) => read_fixed(content, |bits| self.positive.counts.push(bits)),
             (7, content) => read_fixed(content, |bits| self.bounds.push(f64::from_bits(bits))),
             (8, Content::Length(exemplar)) => self.exemplars.push(exemplar),
-            (9, Content::Length(data)) => self.attributes.push(Attribute::read(data)),
             (10, Content::Varint(flags)) => self.flags = flags as u32,
             (11, Content::Fixed64(bits)) => self.min = Some(f64::from_bits(bits)),
             (12, Content::Fixed64(bits)) => self.max = Some(f64::from_bits(bits)),
@@ -187,7 +194,6 @@ impl<'a> Point<'a> {
 
     fn read_exponential(&mut self, field: &Field<'a>) {
         match (field.number, field.content) {
-            (1, Content::Length(data)) => self.attributes.push(Attribute::read(data)),
             (4, Content::Fixed64(count)) => self.count = count,
             (5, Content::Fixed64(bits)) => self.sum = Some(f64::from_bits(bits)),
             (6, Content::Varint(number)) => self.scale = unzigzag(number),
@@ -219,7 +225,6 @@ impl<'a> Point<'a> {
                 self.quantiles.push(f64::from_bits(quantile));
                 self.values.push(f64::from_bits(value));
             }
-            (7, Content::Length(data)) => self.attributes.push(Attribute::read(data)),
             (8, Content::Varint(flags)) => self.flags = flags as u32,
             _ => {}
         }
@@ -421,16 +426,16 @@ impl Metrics {
         let part = MetricPart::new(metric, bytes);
         let hour = arrived / HOUR_NANO;
         let (mut point, mut sorted, mut identity) = (Point::default(), Vec::new(), Vec::new());
-        let is_number = matches!(part.kind, Kind::Gauge | Kind::Sum);
-        let common = if is_number { part.sign(resource, scope) } else { 0 };
+        let common = part.sign(resource, scope);
         for item in &view.items[metric.items.clone()] {
             let data = bytes.at(*item);
-            let sign = if is_number { point.sign(common, data, &mut identity) } else { None };
+            let together = point.read_bare(part.kind, data);
+            let sign = together.map(|attributes| point.sign(common, attributes, &mut identity));
             if let Some(id) = sign.and_then(|sign| known.id_of(sign, hour)) {
                 self.push_point(id, &part, &point, arrived);
                 continue;
             }
-            point.read(part.kind, data);
+            point.read_attributes(part.kind, together.unwrap_or(data));
             sorted.clear();
             sorted.extend(point.attributes.iter().cloned());
             sort(&mut sorted);
