@@ -16,7 +16,7 @@ from airis.component.sending.room import FULL_RETRY_S, Room
 from airis.component.sending.snapshot import QueueSnapshot
 from airis.data import NO_METADATA, Batch, Origin, Signal, join
 from airis.storage.wal.log import Full, Put
-from airis.storage.wal.segment import Entry
+from airis.storage.wal.segment import Amount, Entry
 from airis.storage.wal.service import LogService
 from airis.storage.wal.subscriber import Group, Limits, Subscriber
 
@@ -77,6 +77,10 @@ class DurableQueue:
         limit = config.queue_size if "queue_size" in config.model_fields_set else 0
         self._room = Room(config, limit, lambda: self.size() + self._pending)
         self._next_start = 0.0
+        self._under_way: dict[bytes, Amount] = {}
+        """How much is in each group that is taken, by its token."""
+        self._aside: set[bytes] = set()
+        """Those of them that are refused again and again, and are tried now and then."""
 
     def size(self) -> float:
         """What the log holds for this exporter."""
@@ -140,7 +144,7 @@ class DurableQueue:
         """The next group, which is on the disk as one before it is given."""
         until = None if within_s is None else self._monotonic() + within_s
         while not self.is_over:
-            taken = await self._taken()
+            taken = await self._taken() if self._is_alone or self._is_full else None
             await self._tell_losses()
             if taken is not None:
                 return taken
@@ -170,12 +174,26 @@ class DurableQueue:
         """Whether it is closed; what is in it stays there."""
         return self._room.is_closed
 
+    @property
+    def _is_alone(self) -> bool:
+        """Whether what is less than full may go: not beside others, where groups are spaced out to become large."""
+        return not (self._grouping.interval_s and self._under_way.keys() - self._aside)
+
+    @property
+    def _is_full(self) -> bool:
+        """Whether as much waits behind what is under way as makes a full group, if it may all be joined."""
+        owed, out = self.subscriber.owed, self._under_way.values()
+        items = owed.items - sum(amount.items for amount in out)
+        size = owed.size_bytes - sum(amount.size_bytes for amount in out)
+        return items >= self._grouping.max_items or size >= self._grouping.max_bytes
+
     async def _taken(self) -> Taken | None:
         found: list[Taken] = []
+        is_alone = self._is_alone
 
         def work() -> None:
             try:
-                taken = self._take()
+                taken = self._take(is_alone)
             finally:
                 self._look()
             if taken is not None:
@@ -191,16 +209,22 @@ class DurableQueue:
             with suppress(OSError):  # the log is closed, and the group comes again at the next start
                 await self._service.run(undo)  # behind the taking, which goes on
             raise
-        return found[0] if found else None
+        for taken in found:
+            group = _group_of(taken)
+            size = sum(entry.size_bytes for entry in group.entries)
+            self._under_way[group.token] = Amount(len(group.entries), group.items, size)
+            return taken
+        return None
 
-    def _take(self) -> Taken | None:
+    def _take(self, is_alone: bool) -> Taken | None:
         """In the log's thread."""
         grouping = self._grouping
         now = self._monotonic()
         max_items = grouping.max_items if self._signal is not Signal.PROFILES else 0
         if grouping.interval_s:
-            is_due = now >= self._next_start
-            limits = Limits(max_items, grouping.max_bytes, 0 if is_due else max_items, due_unix_nano=-1)
+            is_due = is_alone and now >= self._next_start
+            least = (0, 0) if is_due else (max_items, grouping.max_bytes)
+            limits = Limits(max_items, grouping.max_bytes, *least, due_unix_nano=-1)
         else:
             wall = self._clock()
             due = wall - int(grouping.flush_timeout_s * 1e9)
@@ -228,22 +252,22 @@ class DurableQueue:
         """Note that it is done with."""
         ticket: Ticket = taken.ticket  # type: ignore[assignment]
 
-        def work() -> None:
+        def settle(group: Group) -> None:
             owed = ticket.owed_items
-            self.subscriber.settle(ticket.group)
+            self.subscriber.settle(group)
             self._oldest_unix_nano = self.subscriber.oldest_unix_nano
             settled(owed)
 
-        await self._service.run(work)  # who leaves does not undo it
-        await self._room.change()
+        await self._put_down(taken, settle)  # who leaves does not undo it
 
     async def give_back(self, taken: Taken) -> None:
         """It stays in the log, and is the next one again."""
-        await self._service.run(lambda: self.subscriber.give_back(_group_of(taken)))
+        await self._put_down(taken, self.subscriber.give_back)
 
     async def let_go(self, taken: Taken) -> None:
-        """Keep its content on the disk alone, until it is read."""
+        """Keep its content on the disk alone, until it is read; others go as if it were not there."""
         taken.batch = replace(taken.batch, payload=b"")
+        self._aside.add(_group_of(taken).token)
 
     async def read(self, taken: Taken) -> bool:
         """Get its content back; False where it is not the same any more, and then what is left comes as something new.
@@ -266,8 +290,17 @@ class DurableQueue:
 
     async def split(self, taken: Taken) -> None:
         """Its halves are the next ones."""
-        await self._service.run(lambda: self.subscriber.split(_group_of(taken)))
-        await self._room.change()
+        await self._put_down(taken, self.subscriber.split)
+
+    async def _put_down(self, taken: Taken, what_becomes_of_it: Callable[[Group], None]) -> None:
+        """A group is under way no more."""
+        group = _group_of(taken)
+        try:
+            await self._service.run(lambda: what_becomes_of_it(group))
+        finally:
+            self._under_way.pop(group.token, None)
+            self._aside.discard(group.token)
+            await self._room.change()
 
     async def bury(self, taken: Taken, reason: str, part: Batch) -> None:
         """Put a part of it, which may be all, among the dead letters; it is not settled by that."""

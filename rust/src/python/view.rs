@@ -286,7 +286,7 @@ impl View {
     /// The blocks for the store's tables; metric series are registered unless `series` knows them.
     fn native(&self, py: Python<'_>, arrived_unix_nano: u64, series: &SeriesIndex) -> PyResult<Blocks> {
         self.view.check_repetition().map_err(|fault| malformed(py, &fault))?;
-        let mut registered = HashMap::new();
+        let (mut registered, mut signed) = (HashMap::new(), HashMap::new());
         let encoded = py.detach(|| -> Option<Box<dyn Tables>> {
             Some(match self.view.signal {
                 Signal::Traces => Box::new(Traces::encode(&self.view, arrived_unix_nano)),
@@ -295,13 +295,14 @@ impl View {
                     let known = series.registered.read().unwrap_or_else(PoisonError::into_inner);
                     let mut metrics = Metrics::encode(&self.view, arrived_unix_nano, &known);
                     registered = std::mem::take(&mut metrics.registered);
+                    signed = std::mem::take(&mut metrics.signed);
                     Box::new(metrics)
                 }
                 Signal::Profiles => return None,
             })
         });
         let encoded = encoded.ok_or_else(|| not_supported("profiles"))?;
-        Ok(Blocks::new(encoded, registered))
+        Ok(Blocks::new(encoded, registered, signed))
     }
 }
 
@@ -325,6 +326,8 @@ impl SeriesIndex {
 
     /// Note the series registered in blocks that were stored; what is oldest goes when it is too much.
     fn add(&self, py: Python<'_>, blocks: &Blocks) {
-        py.detach(|| self.registered.write().unwrap_or_else(PoisonError::into_inner).add(&blocks.registered));
+        py.detach(|| {
+            self.registered.write().unwrap_or_else(PoisonError::into_inner).add(&blocks.registered, &blocks.signed)
+        });
     }
 }
