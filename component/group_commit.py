@@ -36,10 +36,16 @@ class Limits:
     share: float = 1.0
     """Most of the time that deliveries of less than full groups may take: after one that took long, the next one
     waits for as long as keeps them under it. One that came to nothing leaves the way free."""
+    in_flight: int = 1
+    """Most deliveries under way at once. A further one begins only where a full group waits: with less, the more were
+    under way, the smaller they would be."""
 
 
 class GroupCommit:
     """Callers of `submit` are held until their batch is delivered; one delivery is in flight at a time.
+
+    While full groups wait there may be some more (`Limits.in_flight`), which end in any order; who hands over one batch
+    after the other has them delivered in that order all the same, being held.
 
     A batch of a signal that cannot be joined is a group by itself.
 
@@ -62,6 +68,10 @@ class GroupCommit:
         self._pending_items = self._pending_bytes = 0
         self._full = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
+        self._lanes: set[asyncio.Task[None]] = set()
+        """Deliver full groups beside the worker, while there are some."""
+        self._under_way = 0
+        """Deliveries, and lanes that are about to make one."""
         self._next_start = 0.0
         self._ended = 0.0
         self._took = 0.0
@@ -81,6 +91,7 @@ class GroupCommit:
         self._came += 1
         if self._worker is None:
             self._worker = asyncio.create_task(self._work())
+        self._spread()
         try:
             await done
         finally:
@@ -89,27 +100,52 @@ class GroupCommit:
 
     async def close(self) -> None:
         """Return when everything that was submitted is answered."""
-        while self._worker is not None:
-            await asyncio.wait({self._worker})
+        while busy := [*self._lanes, *([self._worker] if self._worker is not None else [])]:
+            await asyncio.wait(busy)
 
     async def _work(self) -> None:
         try:
             while self._pending:
                 await self._until_due()
                 await self._until_back()
+                await self._until_alone()
                 started = self._clock()
-                try:
-                    await self._settle(self._take())
-                except Retryable as error:
-                    took = 0.0
-                    self._refuse_pending(error)
-                else:
-                    took = self._clock() - started
+                took = self._clock() - started if await self._deliver_next() else 0.0
                 self._took, self._ended = took, started + took
                 rest = min(took / self._limits.share - took, MOST_REST_S)
                 self._next_start = started + max(self._limits.interval_s, took + rest)
         finally:
             self._worker = None
+
+    async def _deliver_next(self) -> bool:
+        """Whether the next group came to an end; where nothing is taken now, all who wait are told so."""
+        self._under_way += 1
+        try:
+            await self._settle(self._take())
+        except Retryable as error:
+            self._refuse_pending(error)
+            return False
+        finally:
+            self._under_way -= 1
+        return True
+
+    def _spread(self) -> None:
+        """Begin a further delivery where a full group waits behind those under way."""
+        if self._full.is_set() and 0 < self._under_way < self._limits.in_flight:
+            self._under_way += 1
+            lane = asyncio.create_task(self._deliver_full())
+            self._lanes.add(lane)
+            lane.add_done_callback(self._lanes.discard)
+
+    async def _deliver_full(self) -> None:
+        self._under_way -= 1
+        while self._full.is_set() and await self._deliver_next():
+            pass
+
+    async def _until_alone(self) -> None:
+        """Return when the lanes have ended: until then what is full is theirs, and what is not would be small."""
+        while self._lanes:
+            await asyncio.wait(self._lanes)
 
     async def _until_due(self) -> None:
         """Return at the next start, or as soon as a full group waits."""
@@ -170,6 +206,7 @@ class GroupCommit:
                 group.append((batch, done))
                 items += batch.items
                 size += batch.size_bytes
+        self._spread()
         return group
 
     async def _settle(self, group: list[tuple[Batch, asyncio.Future[None]]]) -> None:

@@ -15,6 +15,7 @@ backend: Literal["native", "reference"] = "reference"
 if TYPE_CHECKING:
     from airis.data.reference import (
         Announced,
+        ArrowTable,
         Blocks,
         Edits,
         Pattern,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Announced",
+    "ArrowTable",
     "Blocks",
     "Edits",
     "InvalidExpression",

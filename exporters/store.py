@@ -8,7 +8,7 @@ from functools import partial
 
 from pydantic import Field
 
-from airis.component import Config, Duration, Exporter, Host, Permanent, Retryable, Telemetry, exporter
+from airis.component import Config, Duration, Exporter, Host, Permanent, Retryable, Telemetry, Throttled, exporter
 from airis.component.group_commit import GroupCommit, Limits
 from airis.component.retry import RetryConfig
 from airis.component.sending import Attempt, Sending, SendingConfig, SendingQueueConfig
@@ -22,6 +22,24 @@ QUEUE_INTERVAL_S = 1.0
 """Least time between two inserts of less than a full block from the queue, whose senders do not wait for it."""
 INSERT_SHARE = 0.8
 """Of the time; the fixed cost of an insert would make a slow store slower still."""
+SERIES = "metric_series"
+IN_FLIGHT = 2
+"""Inserts of a signal: the engine uses one core for most of an insert, and meanwhile the next block is encoded."""
+
+
+class StoreQueueConfig(SendingQueueConfig):
+    """What waits to be stored, and how much of it is stored at once.
+
+    Left out, senders are held until their data is stored. Written, they are answered when their data is in the queue:
+    in memory, where a crash loses it, or on disk with `storage`.
+    """
+
+    num_consumers: int = Field(
+        default=IN_FLIGHT,
+        ge=1,
+        description="Most inserts of a signal that are under way at once, also without a queue. Without a `batch` "
+        "section a further one begins only where as much waits as fills it.",
+    )
 
 
 class StoreExporterConfig(Config):
@@ -33,15 +51,15 @@ class StoreExporterConfig(Config):
         ge=0,
         description="Least time between two inserts into a table, but for a full one; only requests in between wait.",
     )
-    max_block_items: int = Field(default=65_536, ge=1, description="Most items in one insert.")
+    max_block_items: int = Field(default=65_536, ge=1, description="Most items of requests that share an insert.")
     timeout: Duration = Field(
         default=8.0,
         gt=0,
         description="How long an insert that failed is tried again, before its senders are told to try again. One that "
         "is under way is waited for, up to a minute: nobody could say whether it will be stored.",
     )
-    sending_queue: SendingQueueConfig = Field(
-        default=SendingQueueConfig(num_consumers=1),
+    sending_queue: StoreQueueConfig = Field(
+        default=StoreQueueConfig(),
         description="What waits to be stored. Left out, senders are held until their data is stored. With "
         "`storage: file_storage` they are answered when their data is on the disk, and it is stored in blocks as large "
         "as max_block_items and a second allow.",
@@ -53,8 +71,10 @@ class StoreExporter(Exporter[StoreExporterConfig]):
     """Store telemetry in the embedded or a remote ClickHouse.
 
     A sender is held until its data is inserted, unless there is a `sending_queue`. Requests that come while an insert
-    runs share the next one. An insert that got no answer is repeated under the same deduplication token, so that it
-    counts once; with a queue on disk also after a crash.
+    runs share the next one, which begins at once where they fill it: it is encoded, and inserted, beside the one
+    before. A series that is new in both is registered by both, so that neither's points wait for the other. An insert
+    that got no answer is repeated under the same deduplication token, so that it counts once; with a queue on disk also
+    after a crash.
     """
 
     def __init__(
@@ -71,7 +91,12 @@ class StoreExporter(Exporter[StoreExporterConfig]):
         self.inserts = telemetry.counter("inserts", "{insert}", "Inserts that the store took.")
         self.rows = telemetry.counter("rows", "{row}", "Rows in the inserts that the store took.")
         self.insert_duration = telemetry.histogram("insert_duration", "s", "Time from a block to the store's answer.")
-        limits = Limits(items=config.max_block_items, interval_s=config.flush_interval, share=INSERT_SHARE)
+        limits = Limits(
+            items=config.max_block_items,
+            interval_s=config.flush_interval,
+            share=INSERT_SHARE,
+            in_flight=config.sending_queue.num_consumers,
+        )
         self.groups = {
             signal: GroupCommit(self._deliver, limits, clock, sleep)
             for signal in (Signal.TRACES, Signal.METRICS, Signal.LOGS)
@@ -143,7 +168,9 @@ class StoreExporter(Exporter[StoreExporterConfig]):
                 raise
             stored |= {table}
             self.rows.add(rows, table=table)
-        self.series.add(blocks)
+        if SERIES in blocks.rows:
+            # In the encoder's thread: it would wait there for the encoding of the next block, and the loop with it.
+            self._encoder.submit(self.series.add, blocks)
 
     async def _insert(self, table: str, blocks: Blocks, token: str, give_up: float) -> None:
         assert self._store is not None
@@ -157,7 +184,8 @@ class StoreExporter(Exporter[StoreExporterConfig]):
                 if not error.retryable:
                     raise Permanent(f"the store refuses it: {error}") from error
                 if self.clock() + delay > give_up:
-                    raise Retryable(f"the store does not take it: {error}", retry_after=LAST_RETRY_S) from error
+                    kind = Throttled if error.is_throttling else Retryable
+                    raise kind(f"the store does not take it: {error}", retry_after=LAST_RETRY_S) from error
             await self.sleep(delay)
             delay = min(2 * delay, LAST_RETRY_S)
         self.inserts.add(1, table=table)

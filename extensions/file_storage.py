@@ -11,9 +11,12 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from airis.component import Config, Duration, Extension, Host, StartError, Status, Telemetry, extension
+from airis.storage.wal import operations
 from airis.storage.wal.files import OsFiles
 from airis.storage.wal.format import WrongVersion
 from airis.storage.wal.log import Log, LogOptions
+from airis.storage.wal.operations import Done
+from airis.storage.wal.put import Put
 from airis.storage.wal.service import LogService
 
 DIRECTORY_NAME = "wal"
@@ -68,6 +71,10 @@ class FileStorageConfig(Config):
     )
     compaction: CompactionConfig = Field(default=CompactionConfig(), description="Compaction of a database.")
 
+    def path(self, data_dir: Path) -> Path:
+        """Where the log is."""
+        return Path(self.directory).expanduser() if self.directory else data_dir / DIRECTORY_NAME
+
     @field_validator("directory_permissions")
     @classmethod
     def _octal(cls, permissions: str) -> str:
@@ -96,6 +103,32 @@ class FileStorage(Extension[FileStorageConfig]):
         self._lock: int | None = None
         self.service: LogService | None = None
         """The log, once started."""
+        telemetry.gauge(
+            "airis_file_storage_size",
+            "By",
+            "What the segments of the log take.",
+            lambda: self.service.log.size_bytes if self.service else 0,
+        )
+        telemetry.gauge(
+            "airis_file_storage_damaged_places",
+            "{place}",
+            "Damaged places of the log that were found since the start, and are kept in quarantine.",
+            lambda: self.service.log.damaged_records if self.service else 0,
+        )
+        telemetry.gauge(
+            "airis_file_storage_unreadable_segments",
+            "{segment}",
+            "Files of the log that the disk does not give, which are kept and tried again.",
+            lambda: len(self.service.log.unreadable) if self.service else 0,
+        )
+        self._forgotten = telemetry.counter(
+            "airis_file_storage_forgotten_items",
+            "{item}",
+            "Items that were given up by hand, with the exporter that was to have them.",
+        )
+        self._requeued = telemetry.counter(
+            "airis_file_storage_requeued_items", "{item}", "Items that were put back into a queue by hand."
+        )
 
     async def start(self, host: Host) -> None:
         """Open the log; raises StartError where it cannot be read, or another process has it."""
@@ -118,11 +151,13 @@ class FileStorage(Extension[FileStorageConfig]):
         except OSError as error:
             raise StartError(f"the log in {directory} cannot be opened: {error}", "directory") from error
         self.service = service
-        if service.log.damaged_records:
-            self.telemetry.health.report(
-                Status.RECOVERABLE_ERROR,
-                f"{service.log.damaged_records} damaged places in {directory} are kept in quarantine",
-            )
+        troubles = [
+            (service.log.damaged_records, "damaged places", "are kept in quarantine"),
+            (len(service.log.unreadable), "segments", "cannot be read; they are kept, and tried again"),
+        ]
+        words = [f"{count} {what} in {directory} {fate}" for count, what, fate in troubles if count]
+        if words:
+            self.telemetry.health.report(Status.RECOVERABLE_ERROR, "; ".join(words))
 
     async def _open(self, service: LogService) -> None:
         try:
@@ -136,6 +171,34 @@ class FileStorage(Extension[FileStorageConfig]):
         """The log."""
         assert self.service is not None
         return self.service
+
+    async def forget(self, name: str) -> Done:
+        """Give up a subscriber with all that it is owed; raises NotPossible, OSError."""
+        done = await self._operate(lambda log: operations.forget(log, name))
+        self._forgotten.add(done.items)
+        return done
+
+    async def requeue(self, letter: str, to: str = "") -> Done:
+        """Let a dead letter in again; raises NotPossible, OSError."""
+        done = await self._operate(lambda log: operations.requeue_letter(log, letter, to))
+        self._requeued.add(done.items)
+        return done
+
+    async def put_back(self, to: str, put: Put) -> Done:
+        """Put a batch into the queue of a subscriber; raises NotPossible, OSError."""
+        done = await self._operate(lambda log: operations.put_back(log, to, put))
+        self._requeued.add(done.items)
+        return done
+
+    async def drop(self, letter: str) -> Done:
+        """Delete a dead letter; raises NotPossible, OSError."""
+        return await self._operate(lambda log: operations.drop_letter(log, letter))
+
+    async def _operate(self, work: Callable[[Log], Done]) -> Done:
+        service = self.service
+        if service is None:
+            raise OSError("the log is closed")
+        return await service.run(lambda: work(service.log))
 
     def endpoints(self) -> Mapping[str, str]:
         """Nothing listens."""
@@ -151,8 +214,7 @@ class FileStorage(Extension[FileStorageConfig]):
             self._lock = None
 
     def _claim(self, data_dir: Path) -> Path:
-        named = self.config.directory
-        directory = Path(named).expanduser() if named else data_dir / DIRECTORY_NAME
+        directory = self.config.path(data_dir)
         try:
             if not directory.is_dir():
                 if not self.config.create_directory:

@@ -22,6 +22,9 @@ from airis.component.group_commit import GroupCommit, Limits
 from airis.data import Batch, Origin, Signal, join, kernels, parts_of
 
 UNLIMITED = 2**63
+JOINED_ITEMS = 65_536
+"""Where joining ends without send_batch_max_size: as many as fill an insert into the store."""
+IN_FLIGHT = 2
 ITEM_BOUNDS = (10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 7500, 10_000, 25_000, 50_000, 100_000)
 BYTE_BOUNDS = (1e3, 1e4, 5e4, 1e5, 2.5e5, 5e5, 1e6, 2.5e6, 5e6, 1e7, 2.5e7, 5e7)
 
@@ -96,11 +99,11 @@ class Group:
 class BatchProcessor(Processor[BatchConfig]):
     """Join what arrives while the stage behind is busy; nobody waits for a batch to fill.
 
-    A caller is held until its items were taken behind, and goes on at once to an idle stage. One hand-over of a
-    group is in flight at a time, so the order in a group is kept; what arrives meanwhile goes on together in
-    the next one. More at once would gain little: a slower stage gets larger batches, not fewer items.
-    `send_batch_max_size` gives that up, items per hand-over being bounded then. Requests of profiles cannot be joined,
-    nor a profile be split: they go on one after the other.
+    A caller is held until its items were taken behind, and goes on at once to an idle stage. What arrives while that is
+    busy goes on together in the next hand-over, or already before where it is as much as one may be: 65,536 items, 32
+    MiB, or `send_batch_max_size`. More at once would gain little: a slower stage gets larger batches, not fewer items.
+    So requests of a sender that waits for its answers go on in their order. Requests of profiles cannot be joined, nor
+    a profile be split: they go on each by itself.
 
     Outcomes of a joined batch: Retryable goes to all its callers. After Permanent each caller's batch is
     handed on by itself. After Partial, when the rest is stored, nobody knows whose items were rejected: each
@@ -164,7 +167,8 @@ class BatchProcessor(Processor[BatchConfig]):
             with self._using(key, group):
                 await self._deliver(batches, group.origin)
 
-        group = Group(replace(origin, metadata=shared), GroupCommit(deliver, Limits(items=self.max_items)))
+        limits = Limits(items=min(self.max_items, JOINED_ITEMS), in_flight=IN_FLIGHT)
+        group = Group(replace(origin, metadata=shared), GroupCommit(deliver, limits))
         return group
 
     @contextmanager

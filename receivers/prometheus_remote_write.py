@@ -72,7 +72,8 @@ class PrometheusRemoteWriteConfig(HttpServerConfig):
 
     endpoint: str = Field(
         default="localhost:9090",
-        description="host:port to listen on, or the path of the socket with transport unix; the path is /api/v1/write.",
+        description="host:port to listen on, or the path of the socket with transport unix; the path is /api/v1/write. "
+        "It may be the endpoint of an extension such as query, which then keeps its other paths.",
     )
     max_request_body_size: int = Field(
         default=10 * 1024 * 1024,
@@ -135,7 +136,7 @@ class PrometheusRemoteWriteReceiver(Receiver[PrometheusRemoteWriteConfig]):
         self._clock = clock
         self._grace_s = grace_s
         self._origin = Origin(receiver=telemetry.component_id, transport="http")
-        self._server = HttpServer(self._serve, config, telemetry)
+        self._server = HttpServer(self._serve, config, telemetry, paths=[PATH])
         self._left_out_log = Occasional()
 
     async def start(self, host: Host) -> None:

@@ -2,21 +2,22 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
-import orjson
 from starlette.types import Receive, Scope, Send
 
 from airis import __version__
 from airis.component import Kind, Overview, StartError
-from airis.component.http import Headers, answer
+from airis.component.http import answer
 from airis.component.telemetry import Gauge, component_attributes
 from airis.config import ConfigError
 from airis.config.report import Report
 from airis.data import Signal
+from airis.service.admin_answers import Query, Routes, answer_json, refuse
+from airis.service.admin_log import LogOperations
 from airis.service.graph import NothingStarts, ReloadFailed
 from airis.service.plan import Place
 from airis.service.port import Port
@@ -32,9 +33,6 @@ STALLED_S = 0.5
 
 OLD_GOES_ON = "nothing was changed, the old configuration goes on"
 
-Query = Mapping[str, list[str]]
-Handler = Callable[[Query, Receive, Send], Awaitable[None]]
-
 
 class Admin:
     """An ASGI application. Errors are JSON: ``{"error": {"type", "message", …}}``."""
@@ -42,32 +40,37 @@ class Admin:
     def __init__(self, service: "Service") -> None:
         self.service = service
         self.taps = Taps(self._places)
-        self.routes: Mapping[tuple[str, str], Handler] = {
-            ("GET", "/"): self._index,
+        routes: Routes = {
             ("POST", "/-/reload"): self._reload,
             ("GET", "/api/v1/status"): self._status,
             ("GET", "/api/v1/tap"): self._tap,
         }
+        self._routes = _listed(routes)
+        self._owner_routes = _listed({**routes, **LogOperations(service).routes()})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        await self._answer(self._routes, scope, receive, send)
+
+    async def for_owner(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one who may also take data out of the queues, and put some in."""
+        await self._answer(self._owner_routes, scope, receive, send)
+
+    async def _answer(self, routes: Routes, scope: Scope, receive: Receive, send: Send) -> None:
         method, path = scope["method"], scope["path"]
-        handler = self.routes.get(("GET" if method == "HEAD" else method, path))
-        methods = [taken for taken, at in self.routes if at == path]
+        handler = routes.get(("GET" if method == "HEAD" else method, path))
+        methods = [taken for taken, at in routes if at == path]
         if handler is None and methods:
             taken = ", ".join(["GET, HEAD" if name == "GET" else name for name in methods])
             allow = [(b"allow", taken.encode())]
             await refuse(send, HTTPStatus.METHOD_NOT_ALLOWED, f"{path} takes {taken}", allow)
         elif handler is None:
-            paths = [at for _, at in self.routes]
+            paths = [at for _, at in routes]
             await refuse(send, HTTPStatus.NOT_FOUND, f"there is no {path} here", paths=paths)
         elif method == "HEAD" and handler == self._tap:
             await answer_json(send, 200, {})  # no data passes for somebody who asks for headers
         else:
             await handler(parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True), receive, send)
-
-    async def _index(self, _query: Query, _receive: Receive, send: Send) -> None:
-        await answer(send, 200, "".join(f"{method:<5}{path}\n" for method, path in self.routes).encode())
 
     async def _reload(self, query: Query, _receive: Receive, send: Send) -> None:
         """200 done, 400 the configuration is wrong, 500 it does not start; the old one runs on after the latter two.
@@ -211,6 +214,16 @@ class Admin:
         return carried
 
 
+def _listed(routes: Routes) -> Routes:
+    """The routes with one before them that lists them all."""
+
+    async def index(_query: Query, _receive: Receive, send: Send) -> None:
+        await answer(send, 200, "".join(f"{method:<5}{path}\n" for method, path in listed).encode())
+
+    listed: Routes = {("GET", "/"): index, **routes}
+    return listed
+
+
 def _passing(overview: Overview, output: bool) -> Iterable[tuple[str, Signal]]:
     """Places with a signal that passes them, as often as there are pipelines for it."""
     for pipeline in overview.pipelines:
@@ -284,14 +297,3 @@ def _passed(ports: Iterable[Port]) -> dict[str, int]:
         found["refused"] += port.refused_items
         found["in_flight"] += port.in_flight_items
     return found
-
-
-async def refuse(send: Send, status: HTTPStatus, message: str, headers: Headers = (), **details: object) -> None:
-    """Send an error as JSON."""
-    await answer_json(send, status, {"error": {"type": status.name, "message": message, **details}}, headers)
-
-
-async def answer_json(send: Send, status: int, body: Mapping[str, object], headers: Headers = ()) -> None:
-    """Send a whole JSON document."""
-    fixed = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
-    await answer(send, status, orjson.dumps(body) + b"\n", "application/json", [*fixed, *headers])

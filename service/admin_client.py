@@ -75,19 +75,31 @@ class AdminConnection(http.client.HTTPConnection):
         self.request(method, path)
         return _document(self.getresponse())
 
+    def post(self, path: str, body: bytes = b"") -> Any:
+        """The document of the answer. Raises Refused, OSError and http.client.HTTPException."""
+        self.request("POST", path, body)
+        answer = self.getresponse()
+        status, told = _document(answer)
+        if status != http.client.OK:
+            raise _refused(status, told)
+        return told
+
     def frames(self, path: str) -> Iterator[Frame]:
         """What a tap tells, until its end. Raises Refused, OSError and http.client.HTTPException."""
         self.request("GET", path)
         answer = self.getresponse()
         if answer.status != http.client.OK:
-            status, told = _document(answer)
-            error: dict[str, Any] = told["error"]
-            raise Refused(status, error["message"], error.get("choices", []))
+            raise _refused(*_document(answer))
         while (line := answer.readline()).endswith(b"\n"):
             header: dict[str, Any] = orjson.loads(line)
             yield Frame(header, _exactly(answer, header.get("size_bytes", 0)))
         if line:
             raise http.client.IncompleteRead(line)
+
+
+def _refused(status: int, told: Any) -> Refused:
+    error: dict[str, Any] = told["error"]
+    return Refused(status, error["message"], error.get("choices", []))
 
 
 def _document(answer: http.client.HTTPResponse) -> tuple[int, Any]:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from airis.service.commands import demo, generate
+from airis.service.commands import demo, dlq, generate, wal
 from airis.service.commands.components import components
 from airis.service.commands.docs import docs
 from airis.service.commands.explain import explain
@@ -97,6 +97,8 @@ for command in reads:
     app.command(cls=Command, rich_help_panel=READ)(command)
 # A statement may begin with a comment, which looks like an option.
 app.command(cls=Command, rich_help_panel=READ, context_settings={"ignore_unknown_options": True})(sql)
+app.add_typer(wal.app, name="wal", rich_help_panel=RUN)
+app.add_typer(dlq.app, name="dlq", rich_help_panel=RUN)
 app.command(cls=Command, rich_help_panel=TRY)(demo.demo)
 app.add_typer(generate.app, name="generate", rich_help_panel=TRY)
 app.command(hidden=True)(docs)

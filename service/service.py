@@ -71,7 +71,7 @@ class Service:
         self._watch = Watch(lambda: self.configuration.files) if watch else None
         self._own_metrics = self._own_metrics_of(configuration)
         self._admin_server = HttpServer(
-            self.admin,
+            self.admin.for_owner,
             HttpServerConfig(transport="unix", endpoint=str(socket_path(data_dir))),
             Telemetry("service", "admin", self.metrics),
             socket_mode=0o600,

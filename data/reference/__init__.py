@@ -1,6 +1,7 @@
 """The reference kernels: small, obvious, on protobuf's own messages. The native ones are tested against them."""
 
 from airis.data.reference.announced import Announced
+from airis.data.reference.arrow import ArrowTable
 from airis.data.reference.edits import Edits
 from airis.data.reference.native import Blocks
 from airis.data.reference.pattern import Pattern
@@ -16,6 +17,7 @@ from airis.proto.otlp_json import from_json, to_json
 
 __all__ = [
     "Announced",
+    "ArrowTable",
     "Blocks",
     "Edits",
     "Pattern",

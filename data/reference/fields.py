@@ -27,7 +27,7 @@ REPEATED: dict[Level, str] = {"event": "events", "link": "links", "exemplar": "e
 
 _TIMES = "time time_unix_nano"
 _IDS = "trace_id trace_id.string span_id span_id.string"
-_NAMES: dict[tuple[str, Level], str] = {
+NAMES: dict[tuple[str, Level], str] = {
     (
         "traces",
         "item",
@@ -44,9 +44,10 @@ _NAMES: dict[tuple[str, Level], str] = {
     ("traces", "link"): f"attributes dropped_attributes_count flags trace_state {_IDS}",
     ("metrics", "exemplar"): f"double_value filtered_attributes int_value {_IDS} {_TIMES}",
 }
+"""The fields of every level of a signal's items."""
 for _signal in _LEVELS:
-    _NAMES[_signal, "resource"] = "attributes dropped_attributes_count schema_url"
-    _NAMES[_signal, "scope"] = "attributes dropped_attributes_count name schema_url version"
+    NAMES[_signal, "resource"] = "attributes dropped_attributes_count schema_url"
+    NAMES[_signal, "scope"] = "attributes dropped_attributes_count name schema_url version"
 
 _PROTOBUF_NAMES = {
     **{name: f"{name}_unix_nano" for name in ("time", "start_time", "end_time", "observed_time")},
@@ -112,7 +113,7 @@ def reader(signal: str, source: Source) -> Callable[[Item], Found]:
             raise InvalidExpression(f"{step} is no index of an array")
     if isinstance(source, Attribute):
         return _attribute_reader(source)
-    names = sorted(_NAMES[signal, source.level].split())
+    names = sorted(NAMES[signal, source.level].split())
     if source.name not in names:
         raise InvalidExpression(f'no field of {source.level} is called "{source.name}"; there are {", ".join(names)}')
     first = source.path[0] if source.path else None

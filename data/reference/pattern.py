@@ -51,7 +51,22 @@ class Pattern:
 
     def search(self, text: bytes) -> list[tuple[int, int] | None] | None:
         """Of the first match the places of the whole and of every group, None for a group that took no part."""
-        at = 0
+        return self._search(text, 0)
+
+    def search_all(self, text: bytes) -> list[list[tuple[int, int] | None]]:
+        """Of every match the same, as Go's ``FindAll`` tells them: an empty one does not touch the one before."""
+        found: list[list[tuple[int, int] | None]] = []
+        at, last_end = 0, -1
+        while at <= len(text) and (places := self._search(text, at)) and places[0]:
+            start, end = places[0]
+            is_apart = end > at or start != last_end
+            at = end if end > at else at + _character_size(text, at)
+            last_end = end
+            if is_apart:
+                found.append(places)
+        return found
+
+    def _search(self, text: bytes, at: int) -> list[tuple[int, int] | None] | None:
         while match := self._find(text, at):
             start, end = match.span()
             if start < end or not _is_inside_character(text, start):
@@ -64,6 +79,14 @@ class Pattern:
     def matches(self, text: bytes) -> bool:
         """Whether it matches, which takes less than to say where."""
         return self.search(text) is not None
+
+
+def _character_size(text: bytes, at: int) -> int:
+    """Of the character that begins at a place, 1 where none does."""
+    for size in range(1, 5):
+        if len(text[at : at + size].decode(errors="ignore")) == 1:
+            return size
+    return 1
 
 
 def _is_inside_character(text: bytes, at: int) -> bool:

@@ -1,15 +1,18 @@
 """A payload scanned once, for what is asked of all its items."""
 
 from collections import defaultdict
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Any, Literal
 
 from google.protobuf.message import DecodeError
 
+from airis.data.arrow import Column
 from airis.data.fields import Source
 from airis.data.malformed import MalformedPayload
 from airis.data.reference import group as grouping
+from airis.data.reference.arrow import ArrowTable
 from airis.data.reference.edits import Edits, edited
+from airis.data.reference.fields import items
 from airis.data.reference.native import Blocks, encode
 from airis.data.reference.places import Level, kept, places
 from airis.data.reference.rewrite import Function, MessageName, rewrite
@@ -151,6 +154,13 @@ class View:
             next((encode_value(attribute.value)[0] for attribute in owner.attributes if attribute.key == key), None)
             for owner in owners
         ]
+
+    def arrow(self, columns: Mapping[str, Source | Column] | None = None) -> ArrowTable:
+        """The items as an Arrow table (`airis.data.arrow`), with the columns of the signal's table if none are given.
+
+        Raises InvalidExpression for a source that the signal does not have, and for a type that does not fit one.
+        """
+        return ArrowTable(self.signal, list(items(self.signal, self.message)), columns)
 
     def native(self, arrived_unix_nano: int, series: SeriesIndex) -> Blocks:
         """The blocks for the store's tables; metric series are registered unless `series` knows them.

@@ -1,6 +1,5 @@
 """``airis tap``: the items that pass a pipeline or a component, as they pass."""
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +11,7 @@ import typer
 
 from airis.service.commands.options import DataDirOption, data_directory
 from airis.service.commands.reload import NOT_RUNNING
-from airis.service.render.rows import say, terminal, write_bytes
+from airis.service.render.rows import json_line, say, terminal, write_bytes
 
 if TYPE_CHECKING:
     from airis.data import Signal
@@ -206,7 +205,7 @@ class Shown:
             say(f"airis: {signal} are only shown whole: write --format otlp, without --where and --sample")
             raise typer.Exit(2)
         try:
-            write_bytes(_for_stdout(kernels.to_json(signal, payload)))
+            write_bytes(json_line(kernels.to_json(signal, payload)))
         except kernels.MalformedPayload as error:
             say(f"airis: a batch of {items} items cannot be read: {error}")
         if self.limit is not None:
@@ -221,29 +220,17 @@ class Shown:
         if self.form is TapFormat.OTLP:
             if not whole:
                 keep_items(signal, message, chosen)
-            write_bytes(_for_stdout(orjson.dumps(to_object(message))))
+            write_bytes(json_line(orjson.dumps(to_object(message))))
             return
         found: list[Found] = [one for number, one in enumerate(items_of(signal, message)) if number in chosen]
         if self.form is TapFormat.JSON:
-            write_bytes(*(_for_stdout(orjson.dumps(row(signal, one))) for one in found))
+            write_bytes(*(json_line(orjson.dumps(row(signal, one))) for one in found))
         elif sys.stdout.isatty():
             from rich.text import Text
 
             terminal().print(Text("\n").join(line(signal, one) for one in found), soft_wrap=True)
         else:
             write_bytes("".join(f"{line(signal, one).plain}\n" for one in found).encode(errors="replace"))
-
-
-def _for_stdout(document: bytes) -> bytes:
-    """A line of JSON; a terminal gets what it could obey as escapes, of which JSON itself has but some."""
-    return (json_printable(document.decode()).encode() if sys.stdout.isatty() else document) + b"\n"
-
-
-def json_printable(document: str) -> str:
-    """The same JSON without a character that is not to be printed."""
-    if document.isprintable():
-        return document
-    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in document)
 
 
 def _conditions(where: Sequence[str] | None) -> "list[Condition]":

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import math
 import os
 import sys
@@ -143,6 +144,18 @@ def printable(text: str) -> str:
 def one_line(text: str) -> str:
     """The text with line ends, too, written as escapes."""
     return printable(text).replace("\n", "\\n")
+
+
+def json_line(document: bytes) -> bytes:
+    """A line of JSON; a terminal gets what it could obey as escapes, of which JSON itself has but some."""
+    return (json_printable(document.decode()).encode() if sys.stdout.isatty() else document) + b"\n"
+
+
+def json_printable(document: str) -> str:
+    """The same JSON without a character that is not to be printed."""
+    if document.isprintable():
+        return document
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in document)
 
 
 def say(text: str) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal, final
 
+from airis.data.arrow import Column
 from airis.data.edits import Edit
 from airis.data.expressions import Expression
 from airis.data.fields import Source
@@ -99,10 +100,29 @@ class View:
     def attribute(self, key: str, level: Literal["resource", "scope", "item"] = "item") -> list[str | None]:
         """For every item in order the text of an attribute, None where it is absent; the first of a key counts."""
 
+    def arrow(self, columns: Mapping[str, Source | Column] | None = None) -> ArrowTable:
+        """The items as an Arrow table (`airis.data.arrow`), with the columns of the signal's table if none are given.
+
+        Raises InvalidExpression for a source that the signal does not have, and for a type that does not fit one.
+        """
+
     def native(self, arrived_unix_nano: int, series: SeriesIndex) -> Blocks:
         """The blocks for the store's tables; metric series are registered unless `series` knows them.
 
         Raises MalformedPayload where rows would repeat their resources and scopes to more than 1 GiB.
+        """
+
+@final
+class ArrowTable:
+    """The items of a view as a table, which is made when it is asked for: the Arrow PyCapsule interface."""
+
+    def __arrow_c_schema__(self) -> object:
+        """A capsule with the types."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """A capsule with the table, another one at each call; another type is left to who reads it.
+
+        Raises MalformedPayload where the texts or lists of a column would be larger than 1 GiB.
         """
 
 @final
@@ -124,6 +144,9 @@ class Pattern:
 
     def search(self, text: bytes) -> list[tuple[int, int] | None] | None:
         """Of the first match the places of the whole and of every group, None for a group that took no part."""
+
+    def search_all(self, text: bytes) -> list[list[tuple[int, int] | None]]:
+        """Of every match the same, as Go's ``FindAll`` tells them: an empty one does not touch the one before."""
 
     def matches(self, text: bytes) -> bool:
         """Whether it matches, which takes less than to say where."""

@@ -5,6 +5,7 @@ They are kept for people, who look at them, mend what was wrong and let them in 
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,9 +56,9 @@ class DeadLetters:
         now = self._clock()
         about = {"subscriber": subscriber, "reason": reason, "buried_unix_nano": now, "meta": entry.meta.hex()}
         meta = json.dumps(about, separators=(",", ":")).encode()
-        name = f"{now:020d}-{entry.head.sequence:020d}-{entry.head.batch_id.hex()}{SUFFIX}"
-        if name in self._files.names():
-            return name
+        names = set(self._files.names())
+        while (name := f"{now:020d}-{entry.head.sequence:020d}-{entry.head.batch_id.hex()}{SUFFIX}") in names:
+            now += 1  # another subscriber buried it in the same nanosecond
         file = self._files.create(name)
         try:
             head = SegmentHeader(self._log_id, entry.head.sequence, now).pack()
@@ -65,7 +66,8 @@ class DeadLetters:
             file.sync()
             self._files.sync()
         except OSError:
-            self._files.remove(name)
+            with suppress(OSError):
+                self._files.remove(name)
             raise
         finally:
             file.close()
@@ -113,12 +115,16 @@ class DeadLetters:
         return sum(self._files.size(name) for name in self.names())
 
     def _make_room(self) -> None:
-        names = self.names()
-        size = sum(self._files.size(name) for name in names)
-        for name in names[:-1]:
-            if size <= self._max_bytes:
+        sizes: dict[str, int] = {}
+        for name in self.names():
+            with suppress(FileNotFoundError):  # somebody deleted it meanwhile
+                sizes[name] = self._files.size(name)
+        left = sum(sizes.values())
+        for name in list(sizes)[:-1]:
+            if left <= self._max_bytes:
                 return
-            size -= self._files.size(name)
-            self._files.remove(name)
+            left -= sizes[name]
+            with suppress(FileNotFoundError):
+                self._files.remove(name)
             self.evicted += 1
             log.error("a dead letter had to go for younger ones", name=name)

@@ -121,9 +121,12 @@ class OsFile:
 class OsFiles:
     """A directory of the system, for its owner alone."""
 
-    def __init__(self, directory: Path) -> None:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    def __init__(self, directory: Path, *, make: bool = True) -> None:
+        """`make` it where it is missing; else its names are asked for with a FileNotFoundError."""
+        if make:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.directory = directory
+        self._make = make
 
     def names(self) -> list[str]:
         """Of all files."""
@@ -173,4 +176,4 @@ class OsFiles:
 
     def inside(self, folder: str) -> "OsFiles":
         """A folder in it."""
-        return OsFiles(self.directory / folder)
+        return OsFiles(self.directory / folder, make=self._make)

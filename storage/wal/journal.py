@@ -11,16 +11,23 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+import structlog
+
 from airis.storage.wal import format as layout
 from airis.storage.wal.files import File, Files
 from airis.storage.wal.format import Head, Kind, NotOurs, SegmentHeader
 from airis.storage.wal.records import frame as frame_record
 from airis.storage.wal.records import read as read_records
+from airis.storage.wal.reserve import Reserve, is_no_room
+
+log = structlog.get_logger("airis.wal")
 
 SUFFIX = ".cursor"
 _NEW = ".new"
 _MOST_BYTES = 256 * 1024
 """A journal that is longer is written anew."""
+MOST_NAME_BYTES = 255
+"""What file systems have for the name of a file."""
 
 
 @dataclass(slots=True)
@@ -37,9 +44,15 @@ class State:
     """By token: what was taken and is not settled."""
     settled: set[int] = field(default_factory=set[int])
     """Sequences from `next` on that are settled all the same."""
+    unread: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+    """Sequences, first and last, that stand where the disk could not be read: whatever is owed there still is."""
+    ended_well: bool = False
+    """Whether the process closed the log: what was under way is not to blame for its end."""
 
     def owes(self, sequence: int) -> bool:
         """Whether a record of this subscriber's is not settled."""
+        if self._is_unread(sequence):
+            return sequence not in self.settled
         return sequence in self.outstanding if sequence < self.next else sequence not in self.settled
 
     def settle(self, sequences: Iterable[int]) -> None:
@@ -54,13 +67,22 @@ class State:
         """All of the subscriber's before a sequence are settled but these."""
         self.next = next_sequence
         self.outstanding = set(outstanding)
-        self.settled = {sequence for sequence in self.settled if sequence >= next_sequence}
+        self.settled = {s for s in self.settled if s >= next_sequence or self._is_unread(s)}
+
+    def _is_unread(self, sequence: int) -> bool:
+        return any(first <= sequence <= last for first, last in self.unread)
+
+    def read_at_last(self, unread: tuple[int, int], owed: Iterable[int]) -> None:
+        """What could not be read can be, or is gone: these are what is owed there."""
+        if unread in self.unread:
+            self.unread.remove(unread)
+        self.outstanding.update(sequence for sequence in owed if sequence < self.next)
 
     @property
     def highest(self) -> int:
         """The highest sequence named."""
         grouped = [sequence for group in self.groups.values() for sequence in group.sequences]
-        return max([self.next - 1, *self.settled, *grouped])
+        return max([self.next - 1, *self.settled, *grouped, *(last for _, last in self.unread)])
 
 
 @dataclass(slots=True)
@@ -75,13 +97,17 @@ class Grouped:
 class Journal:
     """The file of one subscriber."""
 
-    def __init__(self, files: Files, log_id: bytes, state: State, file: File) -> None:
+    def __init__(self, files: Files, log_id: bytes, state: State, reserve: Reserve) -> None:
+        """`create` and `open` make one."""
         self.state = state
+        self.is_behind = False
+        """Whether the file says less than `state` because the disk is full."""
         self._files = files
         self._log_id = log_id
-        self._file = file
+        self._reserve = reserve
+        self._file: File | None = None
         self._is_synced = True
-        self._is_suspect = False
+        self._is_suspect = True
 
     @property
     def file_name(self) -> str:
@@ -89,22 +115,28 @@ class Journal:
         return name_of(self.state.signal, self.state.slot, self.state.name)
 
     @classmethod
-    def create(cls, files: Files, log_id: bytes, state: State) -> "Journal":
-        """Begin a file with this state; it survives a loss of power on return."""
-        return cls(files, log_id, state, _write_whole(files, log_id, state))
+    def create(cls, files: Files, log_id: bytes, state: State, reserve: Reserve) -> "Journal":
+        """Begin a file with this state; it survives a loss of power on return. Raises OSError."""
+        journal = cls(files, log_id, state, reserve)
+        journal.rewrite()
+        return journal
 
     @classmethod
-    def open(cls, files: Files, log_id: bytes, name: str) -> "Journal":
-        """Read a file and go on in a new one; raises NotOurs for one without a state, WrongVersion."""
+    def open(cls, files: Files, log_id: bytes, name: str, reserve: Reserve) -> "Journal":
+        """Read a file and go on in a new one; raises NotOurs for one without a state, WrongVersion, OSError."""
         state = read_state(files, log_id, name)
         for group in state.groups.values():
-            group.starts += 1
-        return cls(files, log_id, state, _write_whole(files, log_id, state))
+            group.starts += not state.ended_well
+        state.ended_well = False
+        journal = cls(files, log_id, state, reserve)
+        with suppress(OSError):  # a full disk; the state has it, and is written at the next sync
+            journal.rewrite()
+        return journal
 
     def took(self, token: bytes, sequences: list[int]) -> None:
         """Note a group before it is delivered."""
         self.state.groups[token] = Grouped(sequences)
-        self._write({"took": token.hex(), "sequences": _ranges(sequences)})
+        self._write({"took": token.hex(), "sequences": runs(sequences)})
 
     def settled(self, token: bytes) -> None:
         """Note that a group is settled."""
@@ -119,41 +151,75 @@ class Journal:
     def dropped(self, sequences: list[int]) -> None:
         """Note what is settled without having been taken."""
         self.state.settle(sequences)
-        self._write({"dropped": _ranges(sequences)})
+        self._write({"dropped": runs(sequences)})
 
-    def advance(self, next_sequence: int, outstanding: Iterable[int]) -> None:
-        """Write the file anew from here where it has grown."""
-        if self._file.size > _MOST_BYTES or self._is_suspect:
+    def set_aside(self, unread: tuple[int, int]) -> None:
+        """Note what cannot be read, and that what stands behind it is delivered first."""
+        self.state.unread.append(unread)
+        self._write({"unread": list(unread)})
+
+    def read_at_last(self, unread: tuple[int, int], owed: list[int]) -> None:
+        """Note that it can be read now, or is gone, and what is owed of it."""
+        self.state.read_at_last(unread, owed)
+        self._write({"read": list(unread), "owed": runs(owed)})
+
+    def advance(self, next_sequence: int, outstanding: Iterable[int], *, at_once: bool = False) -> None:
+        """Write the file anew from here where it has grown, or `at_once`."""
+        if at_once or self._is_suspect or self._file is None or self._file.size > _MOST_BYTES:
             self.state.advance(next_sequence, outstanding)
-            try:
+            with suppress(OSError):  # a full disk; the state has it, and is written at the next sync
                 self.rewrite()
-            except OSError:
-                self._is_suspect = True  # a full disk; the state has it, and is written at the next sync
 
     def sync(self) -> None:
-        """Return when all that was noted survives a loss of power; raises OSError."""
-        if self._is_suspect:
-            self.rewrite()
-        if not self._is_synced:
+        """Return when all that was noted survives a loss of power; raises OSError.
+
+        Where the disk has no room for it, not even what was reserved, the file is left behind: waiting for room would
+        be waiting for what only deliveries make. After a crash what is delivered meanwhile may be delivered again.
+        """
+        if not self._is_suspect and not self._is_synced:
+            assert self._file is not None
             try:
                 self._file.sync()
             except OSError:
-                self._is_suspect = True
-                raise
-            self._is_synced = True
+                self._is_suspect = True  # nobody knows what is in it, so another is written
+            else:
+                self._is_synced = True
+        if self._is_suspect:
+            try:
+                self.rewrite()
+            except OSError as error:
+                if not is_no_room(error):
+                    raise
+                if not self.is_behind:
+                    log.error("no room to note what is delivered", subscriber=self.state.name, error=str(error))
+                self.is_behind = True
 
     def rewrite(self) -> None:
-        """Write the file anew as it is."""
-        old, self._file = self._file, _write_whole(self._files, self._log_id, self.state)
-        old.close()
-        self._is_synced, self._is_suspect = True, False
+        """Write the file anew as it is, in the room that is reserved if there is no other; raises OSError."""
+        self._is_suspect = True
+        try:
+            new = _write_whole(self._files, self._log_id, self.state)
+        except OSError as error:
+            if not is_no_room(error) or not self._reserve.give_up():
+                raise
+            new = _write_whole(self._files, self._log_id, self.state)
+        self.close()
+        self._file = new
+        self._is_synced, self._is_suspect, self.is_behind = True, False, False
+
+    def end(self) -> None:
+        """Note that the process ends as it should; raises OSError."""
+        self.state.ended_well = True
+        self._write({"ended": True})
+        self.sync()
 
     def close(self) -> None:
         """Let go of the file."""
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
     def _write(self, content: dict[str, Any]) -> None:
-        if self._is_suspect:
+        if self._is_suspect or self._file is None:
             return  # the state has it, and is written whole at the next sync
         try:
             self._file.append([_entry(self._log_id, content)])
@@ -167,6 +233,16 @@ def name_of(signal: int, slot: int, subscriber: str) -> str:
     """The file of a subscriber, whatever is in its name; all that must not be lost with its content is in it."""
     safe = "".join(c if c.isascii() and (c.isalnum() or c in "_.-") else f"%{ord(c):x};" for c in subscriber)
     return f"{signal}-{slot}-{safe}{SUFFIX}"
+
+
+def check_name(subscriber: str) -> None:
+    """Raises ValueError for a name that makes a longer one than a file can have."""
+    size = len(name_of(99, 99, subscriber) + _NEW)
+    if size > MOST_NAME_BYTES:
+        raise ValueError(
+            f'the id is too long: the file of "{subscriber}" in the log would have a name of {size} bytes, and '
+            f"{MOST_NAME_BYTES} are the most; choose a shorter one"
+        )
 
 
 _NAME = re.compile(r"(\d{1,3})-(\d{1,2})-(.*)" + re.escape(SUFFIX))
@@ -206,9 +282,12 @@ def _follow(state: State | None, content: dict[str, Any]) -> State | None:
             set(_spread(content["outstanding"])),
             groups,
             set(_spread(content["settled"])),
+            [(int(first), int(last)) for first, last in content.get("unread", ())],
+            bool(content.get("ended")),
         )
     if state is None:
         return None
+    state.ended_well = "ended" in content
     if "took" in content:
         state.groups[bytes.fromhex(content["took"])] = Grouped(list(_spread(content["sequences"])))
     elif "settled" in content:
@@ -218,6 +297,12 @@ def _follow(state: State | None, content: dict[str, Any]) -> State | None:
         state.groups.pop(bytes.fromhex(content["dissolved"]), None)
     elif "dropped" in content:
         state.settle(_spread(content["dropped"]))
+    elif "unread" in content:
+        first, last = content["unread"]
+        state.unread.append((int(first), int(last)))
+    elif "read" in content:
+        first, last = content["read"]
+        state.read_at_last((int(first), int(last)), _spread(content["owed"]))
     return state
 
 
@@ -231,9 +316,11 @@ def _write_whole(files: Files, log_id: bytes, state: State) -> File:
         "signal": state.signal,
         "slot": state.slot,
         "next": state.next,
-        "outstanding": _ranges(sorted(state.outstanding)),
-        "settled": _ranges(sorted(state.settled)),
-        "groups": [[token.hex(), _ranges(g.sequences), g.starts] for token, g in state.groups.items()],
+        "outstanding": runs(sorted(state.outstanding)),
+        "settled": runs(sorted(state.settled)),
+        "groups": [[token.hex(), runs(g.sequences), g.starts] for token, g in state.groups.items()],
+        "unread": state.unread,
+        "ended": state.ended_well,
     }
     file = files.create(new)
     try:
@@ -243,6 +330,8 @@ def _write_whole(files: Files, log_id: bytes, state: State) -> File:
         files.sync()
     except OSError:
         file.close()
+        with suppress(OSError):
+            files.remove(new)
         raise
     return file
 
@@ -252,7 +341,7 @@ def _entry(log_id: bytes, content: dict[str, Any]) -> bytes:
     return frame_record(log_id, Head(0, Kind.ENTRY), meta, b"")
 
 
-def _ranges(sequences: list[int]) -> list[list[int]]:
+def runs(sequences: list[int]) -> list[list[int]]:
     """Runs of following numbers as [first, last], in the order in which they come."""
     breaks = [i for i, (a, b) in enumerate(pairwise(sequences), 1) if b != a + 1]
     return [[sequences[i], sequences[j - 1]] for i, j in pairwise([0, *breaks, len(sequences)])] if sequences else []

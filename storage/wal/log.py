@@ -12,28 +12,31 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import structlog
 
 from airis.storage.wal import format as layout
-from airis.storage.wal import journal as journals
 from airis.storage.wal import segment as segments
+from airis.storage.wal.cache import PayloadCache
 from airis.storage.wal.dead import DeadLetters
 from airis.storage.wal.files import Files
-from airis.storage.wal.format import Head, Kind, NotOurs, SegmentHeader, WrongVersion
-from airis.storage.wal.journal import Journal, State
+from airis.storage.wal.opening import Opening, headers_of, log_id_of
+from airis.storage.wal.put import Full, Joined, Put, joined
+from airis.storage.wal.quarantine import QUARANTINE, Quarantine
 from airis.storage.wal.records import read as read_records
-from airis.storage.wal.segment import Entry, Lane, Segment, Suspect, Writer
+from airis.storage.wal.reserve import Reserve, is_no_room
+from airis.storage.wal.room import Room
+from airis.storage.wal.segment import Entry, Scanned, Segment, Suspect, Writer
 from airis.storage.wal.subscriber import Subscriber
+from airis.storage.wal.subscribers import MAX_SLOTS, Subscribers
+
+__all__ = ["DEAD", "MAX_SLOTS", "QUARANTINE", "Full", "Log", "LogOptions", "Put"]
 
 log = structlog.get_logger("airis.wal")
 
-MAX_SLOTS = 64
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
-_OVERHEAD_BYTES = 4096
-"""More than the header of a segment and the record that ends one."""
-QUARANTINE = "quarantine"
+_MOST_PAUSE_S = 60
+"""At most so long is waited until a segment that could not be read is read again."""
 DEAD = "dead"
 
 Policy = Literal["block", "drop_oldest", "drop_newest"]
@@ -54,23 +57,8 @@ class LogOptions:
     """Off: what was accepted survives the end of the process, not a loss of power."""
     cache_bytes: int = 64 * 1024 * 1024
     """Payloads kept in memory for subscribers that keep up."""
-
-
-class Full(Exception):
-    """There is no room for more; what was to be written is not."""
-
-
-class Put(NamedTuple):
-    """A batch for some subscribers."""
-
-    lanes: frozenset[Lane]
-    signal: int
-    items: int
-    requests: int
-    wall_unix_nano: int
-    batch_id: bytes
-    meta: bytes
-    payload: bytes
+    reserve_bytes: int = 1024 * 1024
+    """Of the disk, kept for noting deliveries when there is no other room."""
 
 
 class Log:
@@ -82,148 +70,96 @@ class Log:
         options: LogOptions = LogOptions(),
         clock: Callable[[], int] = time.time_ns,
         new_id: Callable[[], bytes] = lambda: os.urandom(16),
+        monotonic: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        """`clock` gives the wall time in nanoseconds. Nothing is read before `open`."""
+        """`clock` gives the wall time, `monotonic` the other, in nanoseconds. Nothing is read before `open`."""
         self.files = files
         self.options = options
         self.clock = clock
         self.log_id = b""
         self.segments: OrderedDict[str, Segment] = OrderedDict()
-        self.subscribers: dict[str, Subscriber] = {}
-        """By name; also those that nobody has asked for since the start."""
         self.dropped: Counter[tuple[str, str]] = Counter()
-        """Items by subscriber and reason: corrupt, disk_budget, age, crashes."""
-        self.damaged_records = 0
-        """Found since the start, and kept in quarantine."""
+        """Items by subscriber and reason: corrupt, disk_budget, age, crashes, forgotten."""
+        self.quarantine = Quarantine(files)
+        self.reserve = Reserve(files, options.reserve_bytes)
+        self.monotonic = monotonic
         self._new_id = new_id
         # A log of one segment could only be full or empty.
         self._segment_bytes = min(options.segment_bytes, options.max_bytes // 4 or options.segment_bytes)
         self._writer: Writer | None = None
         self._next = 0
-        self._cached: OrderedDict[int, tuple[bytes, int]] = OrderedDict()
-        """Payload, and the slots that have not read it."""
-        self._cached_bytes = 0
+        self._cache = PayloadCache(options.cache_bytes)
+        self._all = Subscribers(self)
+        self._room = Room(self)
 
-    # Opening
+    # Opening and closing
 
     def open(self) -> None:
         """Find out what is there. Raises WrongVersion, and has changed nothing then; OSError."""
-        names = self.files.names()
-        headers = self._headers(names)
-        ids = Counter(header.log_id for header in headers.values() if header)
-        self.log_id = ids.most_common(1)[0][0] if ids else self._new_id()
+        headers = headers_of(self.files)
+        self.log_id = log_id_of(headers) or self._new_id()
         self.dead = DeadLetters(self.files.inside(DEAD), self.log_id, self.clock)
-        for name in names:
-            if name.endswith(segments.SUFFIX):
-                self._adopt(name, headers[name])
-            elif name.endswith(".new"):
+        for name in self.files.names():
+            if name.endswith(".new"):
                 self.files.remove(name)  # a file that was being written anew; the old one is there
+        for segment in Opening(self.files, self.log_id, self.quarantine, self._scan).segments(headers):
+            self._room.ages.found(segment)
+            self.segments[segment.name] = segment
         self._next = max([0, *(s.last + 1 for s in self.segments.values())])
-        for name in names:
-            if name.endswith(journals.SUFFIX):
-                self._resume(name, headers[name])
+        self._all.resume(headers)
         self._next = max([self._next, *(s.state.highest + 1 for s in self.subscribers.values())])
         self._tell_of_gaps()
-        for subscriber in self.subscribers.values():
-            subscriber.open()
+        self._all.open()
         self.collect()
-
-    def _headers(self, names: Sequence[str]) -> dict[str, SegmentHeader | None]:
-        found: dict[str, SegmentHeader | None] = {}
-        for name in names:
-            if name.endswith((segments.SUFFIX, journals.SUFFIX)):
-                try:
-                    found[name] = SegmentHeader.unpack(self.files.read(name, 0, layout.SEGMENT_HEADER_BYTES))
-                except WrongVersion as error:
-                    raise WrongVersion(f"{name}: {error}") from error
-                except NotOurs:
-                    found[name] = None
-        return found
-
-    def _adopt(self, name: str, header: SegmentHeader | None) -> None:
-        first = header.first_sequence if header else segments.first_of(name)
-        size = self.files.size(name)
-        if first is None or size <= layout.SEGMENT_HEADER_BYTES or (header and header.log_id != self.log_id):
-            if size > layout.SEGMENT_HEADER_BYTES:
-                self._quarantine_file(name)
-            else:
-                self.files.remove(name)  # begun, and nothing written
-            return
-        segment = Segment(name, first, first - 1, size=size)
-        self.segments[name] = segment
-        summary = segments.end_of(self.files, self.log_id, name) if header else None
-        if summary is not None:
-            with suppress(ValueError, KeyError, TypeError):
-                segment.take_summary(summary)
-                segment.is_complete = True
-        if not segment.is_complete:
-            self._complete_after_a_crash(segment)
-
-    def _complete_after_a_crash(self, segment: Segment) -> None:
-        scanned = self._scan(segment)
-        if scanned.torn_from is not None:
-            self._quarantine(segment.name, scanned.torn_from, segment.size, "torn")
-        file = self.files.reopen(segment.name)
-        try:
-            if scanned.torn_from is not None:
-                file.truncate(scanned.torn_from)
-            Writer(self.files, self.log_id, segment, file).complete()
-        except (OSError, Suspect) as error:  # a full disk: it is read again next time
-            log.warning("a segment could not be completed", segment=segment.name, error=str(error))
-            file.close()
-
-    def _resume(self, name: str, header: SegmentHeader | None) -> None:
-        try:
-            if header is None or header.log_id != self.log_id:
-                raise NotOurs("it is of another log" if header else "its header is damaged")
-            journal = Journal.open(self.files, self.log_id, name)
-        except NotOurs as error:
-            self._quarantine_file(name)
-            about = journals.parse_name(name)
-            if about is None:
-                return
-            # Rather twice than never.
-            log.error("a subscriber's file is damaged; it is given all there is again", file=name, error=str(error))
-            signal, slot, subscriber = about
-            journal = Journal.create(self.files, self.log_id, State(subscriber, signal, slot, 0))
-        self.subscribers[journal.state.name] = Subscriber(self, journal)
+        self.reserve.hold(self.monotonic())
 
     def _tell_of_gaps(self) -> None:
         expected: int | None = None
         for segment in self.segments.values():
             if expected is not None and segment.first > expected:
-                log.error("records of the log are missing", first=expected, last=segment.first - 1)
+                last = segment.first - 1
+                # One that was delivered may be deleted before one that cannot be read.
+                if any(
+                    s.state.next <= last or s.state.outstanding & {expected, last} for s in self.subscribers.values()
+                ):
+                    log.error("records of the log are missing", first=expected, last=last)
             expected = max(segment.last + 1, segment.first)
 
+    def close(self) -> None:
+        """Complete the segment that is open, and let go of all files."""
+        if self._writer is not None:
+            with suppress(OSError, Suspect):
+                if self._writer.segment.has_records:
+                    self._writer.complete()
+            self.leave_active()
+        for subscriber in self.subscribers.values():
+            with suppress(OSError):
+                subscriber.journal.end()
+            subscriber.close()
+
     # Subscribers
+
+    @property
+    def subscribers(self) -> dict[str, Subscriber]:
+        """By name; also those that nobody has asked for since the start."""
+        return self._all.by_name
 
     def subscriber(self, name: str, signal: int) -> Subscriber:
         """The subscriber with this name, which goes on where it was; a new one begins with what is put from now on.
 
-        Raises ValueError where there are too many, OSError.
+        Raises ValueError where there are too many or the name is too long, OSError.
         """
-        known = self.subscribers.get(name)
-        if known is not None:
-            return known
-        used = {s.state.slot for s in self.subscribers.values() if s.state.signal == signal}
-        # A slot of one that is gone is not used again while its records are there: they are not for this one.
-        used |= {lane.slot for s in self.segments.values() for lane in s.amounts if lane.signal == signal}
-        free = next((slot for slot in range(MAX_SLOTS) if slot not in used), None)
-        if free is None:
-            raise ValueError(f"a log has {MAX_SLOTS} subscribers of a signal at most")
-        state = State(name, signal, free, self._next)
-        subscriber = Subscriber(self, Journal.create(self.files, self.log_id, state))
-        self.subscribers[name] = subscriber
-        subscriber.open()
-        return subscriber
+        return self._all.get(name, signal)
 
-    def forget(self, name: str) -> None:
-        """Drop a subscriber and all that it has not delivered."""
-        subscriber = self.subscribers.pop(name)
-        subscriber.close()
-        self.files.remove(subscriber.journal.file_name)
-        self.files.sync()
+    def forget(self, name: str) -> int:
+        """Drop a subscriber and all that it has not delivered, and give the items of that; raises KeyError, OSError."""
+        items = self._all.forget(name)
         self.collect()
+        return items
+
+    def collect(self) -> None:
+        """Delete what nobody needs, and what is too old; raises OSError."""
+        self._room.collect()
 
     # Writing
 
@@ -234,63 +170,39 @@ class Log:
         not written.
         """
         outcomes: list[Exception | None] = [None] * len(puts)
-        wanted: list[tuple[Put, int, list[int]]] = []
-        latest: dict[tuple[int, bytes, bytes], int] = {}
-        for place, put in enumerate(puts):
-            key = (put.signal, put.batch_id, put.meta)
-            slots = sum(1 << lane.slot for lane in put.lanes)
-            same = latest.get(key)
-            if same is not None and not wanted[same][1] & slots:
-                wanted[same] = (put, slots | wanted[same][1], [*wanted[same][2], place])
-            else:  # one who puts it twice is given it twice, as were two pipelines in the Collector
-                latest[key] = len(wanted)
-                wanted.append((put, slots, [place]))
-        group: list[tuple[Put, int, list[int]]] = []
+
+        def refuse(records: Sequence[Joined], error: Exception) -> None:
+            for record in records:
+                for place in record.places:
+                    outcomes[place] = error
+
+        group: list[Joined] = []
         size = 0
-        for each in wanted:
-            content_bytes = len(each[0].meta) + len(each[0].payload)
-            size_bytes = layout.HEAD_BYTES + content_bytes
+        for record in joined(puts):
+            content_bytes = record.put.content_bytes
             if content_bytes > layout.MAX_CONTENT_BYTES:
-                for place in each[2]:
-                    outcomes[place] = ValueError(f"{content_bytes} bytes; {layout.MAX_CONTENT_BYTES} are the most")
-                continue
-            if not self._has_room(size + size_bytes):
-                if self.options.policy == "drop_newest":
-                    self._count_dropped(each[0].signal, each[1], each[0].items, "disk_budget")
-                    continue
-                for place in each[2]:
-                    outcomes[place] = Full(f"the log has its {self.options.max_bytes} bytes")
-                continue
-            size += size_bytes
-            group.append(each)
+                refuse([record], ValueError(f"{content_bytes} bytes; {layout.MAX_CONTENT_BYTES} are the most"))
+            elif self._room.is_there(size + record.size_bytes):
+                size += record.size_bytes
+                group.append(record)
+            elif self.options.policy == "drop_newest":
+                self._room.count_dropped(record, "disk_budget")
+            else:
+                refuse([record], Full(f"the log has its {self.options.max_bytes} bytes"))
         if group:
             error = self._write(group)
-            if isinstance(error, OSError) and error.errno in _NO_ROOM and self._let_go():
+            if is_no_room(error) and self._room.let_go():
                 error = self._write(group)
-            for _, _, places in group if error else ():
-                for place in places:
-                    outcomes[place] = error
+            if error:
+                refuse(group, error)
         return outcomes
 
-    def _write(self, group: Sequence[tuple[Put, int, list[int]]]) -> Exception | None:
+    def _write(self, group: Sequence[Joined]) -> Exception | None:
+        if not self.reserve.hold(self.monotonic()):
+            return OSError(errno.ENOSPC, "the disk is full, and what is left of it is for what is delivered")
         now = self.clock()
         records = [
-            (
-                Head(
-                    self._next + i,
-                    Kind.BATCH,
-                    0,
-                    put.signal,
-                    put.items,
-                    put.requests,
-                    put.wall_unix_nano or now,
-                    put.batch_id,
-                    slots,
-                ),
-                put.meta,
-                put.payload,
-            )
-            for i, (put, slots, _) in enumerate(group)
+            (record.head(self._next + i, now), record.put.meta, record.put.payload) for i, record in enumerate(group)
         ]
         try:
             writer = self._writer_for(sum(len(payload) for _, _, payload in records), now)
@@ -305,8 +217,9 @@ class Log:
             return error
         self._next += len(records)
         writer.note(entries)
-        for (put, slots, _), entry in zip(group, entries, strict=True):
-            self._cache(entry.head.sequence, put.payload, slots)
+        self._room.ages.grew(writer.segment)
+        for record, entry in zip(group, entries, strict=True):
+            self._cache.add(entry.head.sequence, record.put.payload, record.slots)
             for subscriber in self.subscribers.values():
                 if subscriber.reads(entry.head):
                     subscriber.owed.add(entry.head.items, entry.size_bytes)
@@ -317,207 +230,107 @@ class Log:
         if writer and writer.segment.size + size > self._segment_bytes and writer.segment.has_records:
             with suppress(OSError, Suspect):  # it is completed at the next start
                 writer.complete()
-            writer.close()
-            writer = self._writer = None
+            self.leave_active()
+        writer = self._writer
         if writer is None:
             writer = self._writer = Writer.create(self.files, self.log_id, self._next, now)
             self.segments[writer.segment.name] = writer.segment
         return writer
+
+    @property
+    def active(self) -> Segment | None:
+        """The segment that is written to."""
+        return self._writer.segment if self._writer else None
+
+    def leave_active(self) -> None:
+        """Write to another segment from now on."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
 
     def _abandon(self, error: Suspect) -> None:
         """Write to another file from now on. What was noted in this one is there: it was synced before."""
         assert self._writer is not None
         segment = self._writer.segment
         log.error("the disk did not keep what was written", segment=segment.name, error=str(error))
-        self._writer.close()
-        self._writer = None
+        self.leave_active()
         if not segment.has_records:
             del self.segments[segment.name]
-
-    def _has_room(self, size: int) -> bool:
-        if not self.options.max_bytes:
-            return True
-        while self.size_bytes + size + _OVERHEAD_BYTES > self.options.max_bytes:
-            if self._let_go():
-                continue
-            fits = size + _OVERHEAD_BYTES <= self.options.max_bytes
-            if self.options.policy != "drop_oldest" or not fits or not self.segments:
-                return False
-            self._drop(next(iter(self.segments.values())), "disk_budget")
-        return True
-
-    def _let_go(self) -> bool:
-        """Delete what is delivered, also the segment that is written to; whether there is more room now."""
-        before = self.size_bytes
-        with suppress(OSError):
-            for subscriber in self.subscribers.values():
-                subscriber.fill()
-            writer, floors = self._writer, [s.floor for s in self.subscribers.values()]
-            if writer and writer.segment.has_records and all(floor > writer.segment.last for floor in floors):
-                writer.close()
-                self._writer = None
-            self.collect()
-        return self.size_bytes < before
 
     # Reading
 
     def entries(self, segment: Segment) -> list[Entry]:
-        """All records of a segment in order of their sequence; raises OSError."""
-        if segment.entries is None:
-            last = segment.last
+        """All records of a segment in order of their sequence; raises OSError.
+
+        One that could not be read is left alone for a while before it is tried again.
+        """
+        if segment.entries is not None:
+            return segment.entries
+        now = self.monotonic()
+        if segment.failures and now < segment.next_try_nano:
+            raise OSError(errno.EIO, f"{segment.name} cannot be read")
+        last = segment.last
+        try:
             scanned = self._scan(segment)
-            if segment.last > last:  # of a write that failed: nobody was told that it is there
-                segment.entries = [entry for entry in scanned.entries if entry.head.sequence <= last]
-                segment.last = last
+        except OSError as error:
+            segment.failures += 1
+            segment.next_try_nano = now + min(_MOST_PAUSE_S, 2 ** min(segment.failures, 8) // 2) * 1_000_000_000
+            if segment.failures == segments.READ_TRIES:
+                log.error("a segment cannot be read and is set aside", segment=segment.name, error=str(error))
+            raise
+        if segment.failures >= segments.READ_TRIES:
+            log.warning("a segment that was set aside can be read again", segment=segment.name)
+        segment.failures = 0
+        if segment.last > last:  # of a write that failed: nobody was told that it is there
+            segment.entries = [entry for entry in scanned.entries if entry.head.sequence <= last]
+            segment.last = last
         assert segment.entries is not None
         return segment.entries
 
-    def _scan(self, segment: Segment) -> segments.Scanned:
+    def _scan(self, segment: Segment) -> Scanned:
         scanned = segments.scan(self.files, self.log_id, segment.name)
         segment.entries = scanned.entries
         if not segment.is_complete:
-            segment.amounts.clear()
-            for entry in scanned.entries:
-                segment.note(entry)
+            segment.count_anew(scanned.entries)
         damaged = [(found.offset, found.end) for found in scanned.damage]
         damaged += [(entry.offset, entry.end) for entry in scanned.entries if not entry.is_whole]
-        for start, end in damaged:
-            self._quarantine(segment.name, start, end, "damaged")
+        segment.damage.update(dict.fromkeys(damaged, "damaged"))
+        self.quarantine.keep_damage(segment)
         return scanned
 
     def payload(self, entry: Entry, slot: int) -> bytes | None:
         """The payload of a record, None where it is damaged; raises OSError."""
-        cached = self._cached.get(entry.head.sequence)
+        cached = self._cache.read(entry.head.sequence, slot)
         if cached is not None:
-            payload, slots = cached
-            slots &= ~(1 << slot)
-            if slots:
-                self._cached[entry.head.sequence] = (payload, slots)
-            else:
-                del self._cached[entry.head.sequence]
-                self._cached_bytes -= len(payload)
-            return payload
+            return cached
         data = self.files.read(entry.segment, entry.offset, entry.size_bytes) if entry.is_whole else b""
         found = next(read_records(self.log_id, data), None)
         if found is not None and found.is_whole and found.head == entry.head:
             return found.payload
         if entry.is_whole:  # or that was done when it was found
-            self._quarantine(entry.segment, entry.offset, entry.end, "damaged")
+            segment = self.segments[entry.segment]
+            segment.damage[entry.offset, entry.end] = "damaged"
+            self.quarantine.keep_damage(segment)
         return None
 
-    def _cache(self, sequence: int, payload: bytes, slots: int) -> None:
-        self._cached[sequence] = (payload, slots)
-        self._cached_bytes += len(payload)
-        while self._cached_bytes > self.options.cache_bytes:
-            _, (gone, _) = self._cached.popitem(last=False)
-            self._cached_bytes -= len(gone)
-
-    # Room
+    # What it is like
 
     @property
     def size_bytes(self) -> int:
         """Of all segments."""
-        return sum(segment.size for segment in self.segments.values())
+        return sum(segment.size for segment in list(self.segments.values()))
 
     @property
     def next_sequence(self) -> int:
         """Of the record that is written next."""
         return self._next
 
-    def collect(self) -> None:
-        """Delete what nobody needs, and what is too old."""
-        for subscriber in self.subscribers.values():
-            subscriber.fill()
-        floor = min([s.floor for s in self.subscribers.values()], default=self._next)
-        spent: list[Segment] = []
-        for segment in self.segments.values():
-            if segment.last >= floor or segment is self._active:
-                break
-            spent.append(segment)
-        if spent:
-            # A subscriber whose file says less than this would look for what is gone.
-            for subscriber in self.subscribers.values():
-                subscriber.journal.sync()
-            for segment in spent:
-                self._remove(segment)
-        if self.options.max_age_s:
-            oldest = self.clock() - int(self.options.max_age_s * 1e9)
-            while self.segments and (first := next(iter(self.segments.values()))).newest_unix_nano < oldest:
-                if first is self._active:
-                    break
-                self._drop(first, "age")
-        readers = {s.next_sequence for s in self.subscribers.values()}
-        for segment in self.segments.values():
-            if segment is not self._active and not any(segment.first <= n <= segment.last + 1 for n in readers):
-                segment.entries = None
+    @property
+    def damaged_records(self) -> int:
+        """Found since the start, and kept in quarantine."""
+        return self.quarantine.found
 
     @property
-    def _active(self) -> Segment | None:
-        return self._writer.segment if self._writer else None
-
-    def _drop(self, segment: Segment, reason: str) -> None:
-        """Delete a segment that somebody needs, and count what they lose."""
-        entries = self.entries(segment)
-        for subscriber in self.subscribers.values():
-            lost = subscriber.lose(entries)
-            if lost.items:
-                self.dropped[subscriber.state.name, reason] += lost.items
-                log.error("dropped from the log", subscriber=subscriber.state.name, items=lost.items, reason=reason)
-            subscriber.journal.sync()
-        if self._writer is not None and segment is self._active:
-            self._writer.close()
-            self._writer = None
-        self._remove(segment)
-
-    def _remove(self, segment: Segment) -> None:
-        del self.segments[segment.name]
-        with suppress(FileNotFoundError):
-            self.files.remove(segment.name)
-
-    def _count_dropped(self, signal: int, slots: int, items: int, reason: str) -> None:
-        for subscriber in self.subscribers.values():
-            if subscriber.state.signal == signal and slots >> subscriber.state.slot & 1:
-                self.dropped[subscriber.state.name, reason] += items
-
-    # What cannot be read
-
-    def _quarantine(self, name: str, start: int, end: int, why: str) -> None:
-        """Keep a copy of bytes that are no record; where that cannot be done, they stay where they are."""
-        data = self.files.read(name, start, end - start)
-        copy = f"{name}.{start}.{why}"
-        if not any(data):  # room that was only reserved, or that a file system lost
-            if why != "torn":
-                self.damaged_records += 1
-                log.error("the log is damaged: nothing but zeros", segment=name, offset=start, size_bytes=end - start)
-            return
-        self.damaged_records += 1
-        log.error(
-            "the log is damaged; the bytes are kept", segment=name, offset=start, size_bytes=end - start, copy=copy
-        )
-        folder = self.files.inside(QUARANTINE)
-        if copy in folder.names():
-            return
-        file = folder.create(copy)
-        try:
-            file.append([data])
-            file.sync()
-            folder.sync()
-        finally:
-            file.close()
-
-    def _quarantine_file(self, name: str) -> None:
-        self._quarantine(name, 0, self.files.size(name), "unreadable")
-        self.files.remove(name)
-
-    def close(self) -> None:
-        """Complete the segment that is open, and let go of all files."""
-        if self._writer is not None:
-            with suppress(OSError, Suspect):
-                if self._writer.segment.has_records:
-                    self._writer.complete()
-            self._writer.close()
-            self._writer = None
-        for subscriber in self.subscribers.values():
-            with suppress(OSError):
-                subscriber.journal.sync()
-            subscriber.close()
+    def unreadable(self) -> list[Segment]:
+        """Segments that the disk does not give, which are set aside."""
+        return [segment for segment in list(self.segments.values()) if segment.is_aside]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -14,6 +15,8 @@ from airis.storage.wal.records import read as read_records
 SUFFIX = ".wal"
 _END_WITHIN_BYTES = 64 * 1024
 """The record that ends a segment is no longer than this."""
+READ_TRIES = 3
+"""A segment that could not be read so often is set aside: what stands behind it goes first."""
 
 
 class Lane(NamedTuple):
@@ -69,10 +72,26 @@ class Segment:
     last: int = -1
     """Sequence of the last record, before `first` while there is none."""
     size: int = layout.SEGMENT_HEADER_BYTES
+    oldest_unix_nano: int = 0
     newest_unix_nano: int = 0
+    newest_nano: int = 0
+    """When the newest came, as the monotonic clock has it: see `Ages`."""
     amounts: dict[Lane, Amount] = field(default_factory=dict[Lane, Amount])
+    totals: dict[int, Amount] = field(default_factory=dict[int, Amount])
+    """By signal, each record once."""
     entries: list[Entry] | None = None
     is_complete: bool = False
+    damage: dict[tuple[int, int], str] = field(default_factory=dict[tuple[int, int], str])
+    """What is no record, from and to, and why it is none: it was not possible to keep a copy of it yet."""
+    failures: int = 0
+    """How often it could not be read, one time after the other."""
+    next_try_nano: int = 0
+    """On the monotonic clock: when that is tried again."""
+
+    @property
+    def is_aside(self) -> bool:
+        """Whether it could not be read so often that nothing waits for it any more."""
+        return self.failures >= READ_TRIES
 
     @property
     def has_records(self) -> bool:
@@ -83,14 +102,30 @@ class Segment:
         """Count a record."""
         head = entry.head
         self.last = max(self.last, head.sequence)
+        self.oldest_unix_nano = min(self.oldest_unix_nano or head.wall_unix_nano, head.wall_unix_nano)
         self.newest_unix_nano = max(self.newest_unix_nano, head.wall_unix_nano)
+        self.totals.setdefault(head.signal, Amount()).add(head.items, entry.size_bytes)
         for lane in lanes_of(head):
             self.amounts.setdefault(lane, Amount()).add(head.items, entry.size_bytes)
+
+    def count_anew(self, entries: Iterable[Entry]) -> None:
+        """Forget what was counted, and count these."""
+        self.amounts.clear()
+        self.totals.clear()
+        for entry in entries:
+            self.note(entry)
 
     def summary(self) -> bytes:
         """What the record that ends the segment says."""
         amounts = [[*lane, a.batches, a.items, a.size_bytes] for lane, a in self.amounts.items()]
-        content = {"last": self.last, "newest_unix_nano": self.newest_unix_nano, "amounts": amounts}
+        totals = [[signal, a.batches, a.items, a.size_bytes] for signal, a in self.totals.items()]
+        content = {
+            "last": self.last,
+            "oldest_unix_nano": self.oldest_unix_nano,
+            "newest_unix_nano": self.newest_unix_nano,
+            "amounts": amounts,
+            "totals": totals,
+        }
         return json.dumps(content, separators=(",", ":")).encode()
 
     def take_summary(self, meta: bytes) -> None:
@@ -101,6 +136,8 @@ class Segment:
             Lane(signal, slot): Amount(batches, items, size)
             for signal, slot, batches, items, size in content["amounts"]
         }
+        self.oldest_unix_nano = int(content.get("oldest_unix_nano", 0))
+        self.totals = {signal: Amount(*amounts) for signal, *amounts in content.get("totals", ())}
 
 
 def name_of(first_sequence: int) -> str:
@@ -125,16 +162,23 @@ class Writer:
 
     @classmethod
     def create(cls, files: Files, log_id: bytes, first_sequence: int, now_unix_nano: int) -> "Writer":
-        """Begin a new file; its name survives a loss of power on return. Raises OSError, and leaves nothing then."""
+        """Begin a new file; its name survives a loss of power on return. Raises OSError, and nothing is in it then."""
         segment = Segment(name_of(first_sequence), first_sequence, first_sequence - 1, entries=[])
-        file = files.create(segment.name)
+        try:
+            file = files.create(segment.name)
+        except FileExistsError:
+            if files.size(segment.name) > layout.SEGMENT_HEADER_BYTES:
+                raise
+            files.remove(segment.name)  # begun, and neither used nor deleted: the disk did not let us
+            file = files.create(segment.name)
         try:
             file.append([SegmentHeader(log_id, first_sequence, now_unix_nano).pack()])
             file.sync()
             files.sync()
         except OSError:
             file.close()
-            files.remove(segment.name)
+            with suppress(OSError):
+                files.remove(segment.name)
             raise
         return cls(files, log_id, segment, file)
 

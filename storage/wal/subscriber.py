@@ -1,21 +1,23 @@
 """One who takes what is in the log: in groups that stay the same until they are settled, also over a crash."""
 
-import heapq
 from bisect import bisect_left
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
 
 from airis.data import combined_id
 from airis.storage.wal.format import Head
+from airis.storage.wal.group import NO_LIMITS, Group, Limits
 from airis.storage.wal.journal import Grouped, Journal
-from airis.storage.wal.segment import Amount, Entry, Lane
+from airis.storage.wal.segment import Amount, Entry, Lane, Segment
+from airis.storage.wal.unread import Unread
 
 if TYPE_CHECKING:
     from airis.storage.wal.log import Log
+
+__all__ = ["CRASHES", "WINDOW", "Group", "Limits", "Subscriber"]
 
 log = structlog.get_logger("airis.wal")
 
@@ -23,36 +25,6 @@ WINDOW = 8192
 """Batches known to be next, at most."""
 CRASHES = 3
 """A batch that was under way alone at so many ends of the process is at fault for them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a group may be."""
-
-    max_items: int = 1 << 62
-    max_bytes: int = 1 << 62
-    min_items: int = 0
-    """Fewer are waited for, unless the oldest came before `due_unix_nano`."""
-    min_bytes: int = 0
-    due_unix_nano: int = 1 << 62
-    now_unix_nano: int = 1 << 63
-    """What came later than this came before the clock was put back, and is not waited for."""
-
-
-@dataclass(slots=True)
-class Group:
-    """Batches that are delivered together, all with the same `meta`."""
-
-    token: bytes
-    """16 bytes; the same for the same batches."""
-    entries: list[Entry]
-    starts: int = 0
-    """How often the process ended while it was under way. From two on it goes alone."""
-
-    @property
-    def items(self) -> int:
-        """In all batches."""
-        return sum(entry.head.items for entry in self.entries)
 
 
 class Subscriber:
@@ -76,37 +48,60 @@ class Subscriber:
         self._out: dict[bytes, Group] = {}
         self._open: set[int] = set()
         """Sequences before `next_sequence` that are not settled."""
-        self._lowest: list[int] = []
-        """The same as a heap, with some that are settled."""
+        self._in_order: list[int] | None = None
+        """The same in order, where it was asked for since it changed."""
         self._known = 0
         self._told: Counter[str] = Counter()
         self._damaged: set[int] = set()
         """Sequences that are counted as damaged, and not settled."""
+        self._unfound: list[bytes] = []
+        """Tokens of groups that could not be read at the start."""
+        self.unread = Unread(self)
 
     def reads(self, head: Head) -> bool:
         """Whether a record is for this one."""
         return head.signal == self.lane.signal and bool(head.slots >> self.lane.slot & 1)
 
+    def is_owed(self, entry: Entry) -> bool:
+        """Whether a record is for this one, and not settled."""
+        return self.reads(entry.head) and self.state.owes(entry.head.sequence)
+
     def open(self) -> None:
-        """Count what is owed, and find the groups that were under way; raises OSError."""
+        """Count what is owed, and find the groups that were under way."""
         state = self.state
         self.next_sequence = min([state.next, *state.outstanding])
+        self.unread.open()
         for segment in self.log.segments.values():
-            if segment.first > state.highest:  # nothing is known of it but that it is there
+            if segment.first > state.highest and not segment.is_aside:  # nothing is known of it but that it is there
                 whole = segment.amounts.get(self.lane, Amount())
                 self.owed.add(whole.items, whole.size_bytes, whole.batches)
-            elif segment.last >= self.next_sequence:
-                for entry in self.log.entries(segment):
-                    if self.reads(entry.head) and state.owes(entry.head.sequence):
+            elif segment.last >= self.next_sequence or segment.name in self.unread:
+                try:
+                    entries = self.log.entries(segment)
+                except OSError:
+                    self.unread.estimate(segment)
+                else:
+                    for entry in filter(self.is_owed, entries):
                         self.owed.add(entry.head.items, entry.size_bytes)
-        for token, grouped in list(state.groups.items()):
-            entries = self._find(grouped.sequences)
-            if entries:
-                self._again.append(Group(token, entries, grouped.starts))
-            else:
-                self.journal.settled(token)
+        for token in list(state.groups):
+            self._take_up(token)
 
-    def _find(self, sequences: Iterable[int]) -> list[Entry]:
+    def _take_up(self, token: bytes) -> bool:
+        """Deliver a group again that was under way; False where it cannot be read, and then it is tried again."""
+        grouped = self.state.groups[token]
+        try:
+            entries = self.find(grouped.sequences)
+        except OSError:
+            self._unfound.append(token)
+            return False
+        if entries:
+            self._again.append(Group(token, entries, grouped.starts))
+        else:
+            self.journal.settled(token)
+        return True
+
+    def find(self, sequences: Iterable[int]) -> list[Entry]:
+        """The records with these sequences that are there; raises OSError."""
         found: list[Entry] = []
         for sequence in sequences:
             for segment in reversed(self.log.segments.values()):
@@ -120,26 +115,25 @@ class Subscriber:
 
     # Taking
 
-    def take(self, limits: Limits = Limits()) -> Group | None:
+    def take(self, limits: Limits = NO_LIMITS) -> Group | None:
         """The next group, noted in the journal: `sync` it before it is delivered where repetitions must be known.
 
         None where there is nothing, or not enough. Raises OSError.
         """
-        while self._again:
-            group = self._again.popleft()
-            if group.starts >= CRASHES:
-                self._suspect(group)
-                continue
-            self._out[group.token] = group
+        group = self._next_of(self._again)
+        if group is not None:
             return group
-        self.fill()
+        trouble: OSError | None = None
+        try:
+            self.fill()
+        except OSError as error:
+            trouble = error
         key = min(self._ready, key=lambda k: self._ready[k][0].head.sequence, default=None)
         waiting = self._ready[key] if key is not None else None
         if waiting is None or key is None or not self._is_enough(waiting, limits):
-            aside = self._aside.popleft() if self._aside else None
-            if aside is not None:
-                self._out[aside.token] = aside
-            return aside
+            if trouble is not None:
+                raise trouble
+            return self.take(limits) if self._look_aside() else self._next_of(self._aside)
         entries: list[Entry] = []
         items = size = 0
         while waiting:
@@ -152,6 +146,22 @@ class Subscriber:
         if not waiting:
             del self._ready[key]
         return self._record(entries)
+
+    def _next_of(self, groups: deque[Group]) -> Group | None:
+        """The first one that is not to blame for crashes; raises OSError where such a one cannot be buried."""
+        while groups:
+            group = groups.popleft()
+            if group.starts < CRASHES:
+                self._out[group.token] = group
+                return group
+            self._suspect(group)
+        return None
+
+    def _look_aside(self) -> bool:
+        """Try again to read what could not be read; whether there is more to take now."""
+        tokens, self._unfound = self._unfound, []
+        found = [self._take_up(token) for token in tokens if token in self.state.groups]
+        return self.unread.try_again() or any(found)
 
     def _is_enough(self, waiting: Sequence[Entry] | deque[Entry], limits: Limits) -> bool:
         if not limits.due_unix_nano < waiting[0].head.wall_unix_nano <= limits.now_unix_nano:
@@ -179,29 +189,54 @@ class Subscriber:
         """Get to know what comes next; raises OSError."""
         if self._known >= WINDOW:
             return
-        grouped = {sequence for group in self.state.groups.values() for sequence in group.sequences}
+        grouped = self.grouped()
         while self._known < WINDOW:
             segment = next((s for s in self.log.segments.values() if s.last >= self.next_sequence), None)
             if segment is None:
                 return
-            entries = self.log.entries(segment)
+            try:
+                entries = self.log.entries(segment)
+            except OSError:
+                if not segment.is_aside:
+                    raise  # it may be for a moment
+                self.unread.set_aside(segment)
+                continue
+            self.unread.seen(segment, entries)
             at = bisect_left(entries, self.next_sequence, key=lambda e: e.head.sequence)
             looked_at = entries[at : at + WINDOW - self._known]
             for entry in looked_at:
                 sequence = entry.head.sequence
                 self.next_sequence = sequence + 1
-                if not self.reads(entry.head) or not self.state.owes(sequence):
+                if not self.is_owed(entry) or self.unread.covers(segment, sequence):
                     continue
                 if not entry.is_whole and sequence not in grouped:
                     self._settle_corrupt(entry)
                     continue
-                self._open.add(sequence)
-                heapq.heappush(self._lowest, sequence)
-                self._known += 1
-                if sequence not in grouped:
-                    self._ready.setdefault(entry.meta, deque()).append(entry)
+                self._know(entry, grouped)
             if at + len(looked_at) >= len(entries):
                 self.next_sequence = max(self.next_sequence, segment.last + 1)
+
+    def grouped(self) -> set[int]:
+        """Sequences that are in groups, and not settled."""
+        return {sequence for group in self.state.groups.values() for sequence in group.sequences}
+
+    def _know(self, entry: Entry, grouped: set[int]) -> None:
+        self._open.add(entry.head.sequence)
+        self._in_order = None
+        self._known += 1
+        if entry.head.sequence not in grouped:
+            self._ready.setdefault(entry.meta, deque()).append(entry)
+
+    def read_at_last(self, entries: Iterable[Entry]) -> None:
+        """Get to know records that stand before others that are known."""
+        grouped = self.grouped()
+        for entry in entries:
+            if entry.is_whole or entry.head.sequence in grouped:
+                self._know(entry, grouped)
+            else:
+                self._settle_corrupt(entry)
+        for key, waiting in self._ready.items():
+            self._ready[key] = deque(sorted(waiting, key=lambda e: e.head.sequence))
 
     def payloads(self, group: Group) -> list[tuple[Entry, bytes]]:
         """What is in a group, without what is damaged, which is counted; raises OSError."""
@@ -267,7 +302,7 @@ class Subscriber:
         try:
             self.bury(group, f"under way at {group.starts} crashes")
         except OSError:
-            self._again.appendleft(group)
+            self._aside.append(group)  # a full disk; what stands behind it makes room
             raise
         self.log.dropped[self.state.name, "crashes"] += group.items
 
@@ -290,20 +325,41 @@ class Subscriber:
             self._damaged.discard(entry.head.sequence)
             if entry.head.sequence in self._open:
                 self._open.discard(entry.head.sequence)
+                self._in_order = None
                 self._known -= 1
         self.journal.advance(self.next_sequence, self._open)
+
+    def note_position(self) -> None:
+        """Let the journal say where this one is, whatever it says by itself."""
+        self.journal.advance(self.next_sequence, self._open, at_once=True)
 
     def lose(self, entries: Sequence[Entry]) -> Amount:
         """Settle records that are about to be deleted, and give how much of them was owed."""
         lost = Amount()
         gone: list[int] = []
         for entry in entries:
-            sequence = entry.head.sequence
-            if self.reads(entry.head) and self.state.owes(sequence):
+            if self.is_owed(entry):
                 lost.add(entry.head.items, entry.size_bytes)
-                gone.append(sequence)
+                gone.append(entry.head.sequence)
+        self._lose(gone)
+        self.owed.add(-lost.items, -lost.size_bytes, -lost.batches)
+        return lost
+
+    def lose_unread(self, segment: Segment) -> Amount:
+        """The same for a segment that cannot be read: what it is said to hold for this one, as far as it is owed."""
+        known = [sequence for sequence in self._open if segment.first <= sequence <= segment.last]
+        lost = self.unread.lose(segment) or segment.amounts.get(self.lane, Amount())
+        owed = self.owed
+        lost = Amount(
+            min(lost.batches, owed.batches), min(lost.items, owed.items), min(lost.size_bytes, owed.size_bytes)
+        )
+        self._lose(known)
+        owed.add(-lost.items, -lost.size_bytes, -lost.batches)
+        return lost
+
+    def _lose(self, gone: list[int]) -> None:
         if not gone:
-            return lost
+            return
         dead = set(gone)
         for group in [*self._again, *self._aside, *self._out.values()]:
             group.entries = [entry for entry in group.entries if entry.head.sequence not in dead]
@@ -317,9 +373,8 @@ class Subscriber:
                 del self._ready[key]
         self._known -= len(self._open & dead)
         self._open -= dead
+        self._in_order = None
         self.journal.dropped(gone)
-        self.owed.add(-lost.items, -lost.size_bytes, -lost.batches)
-        return lost
 
     def _end(self, group: Group) -> bool:
         self.journal.settled(group.token)
@@ -334,12 +389,21 @@ class Subscriber:
         self._told = lost
         return new
 
+    def needs(self, segment: Segment) -> bool:
+        """Whether there may be anything in a segment that is not settled."""
+        if self.next_sequence <= segment.last or segment.name in self.unread:
+            return True
+        if self._in_order is None:
+            self._in_order = sorted(self._open)
+        at = bisect_left(self._in_order, segment.first)
+        return at < len(self._in_order) and self._in_order[at] <= segment.last
+
     @property
-    def floor(self) -> int:
-        """All of its own before it are settled."""
-        while self._lowest and self._lowest[0] not in self._open:
-            heapq.heappop(self._lowest)
-        return min(self._lowest[0], self.next_sequence) if self._lowest else self.next_sequence
+    def oldest_unix_nano(self) -> int:
+        """When the oldest arrived that is known and not settled; 0 for nothing."""
+        groups = (group.entries for group in (*self._again, *self._aside, *self._out.values()))
+        first = [entries[0].head for entries in (*groups, *self._ready.values()) if entries]
+        return min(first, key=lambda head: head.sequence).wall_unix_nano if first else 0
 
     def close(self) -> None:
         """Let go of the journal."""

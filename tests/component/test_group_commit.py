@@ -336,26 +336,184 @@ async def test_close_waits_until_all_are_answered() -> None:
     assert others[0].done()
 
 
+class Lanes:
+    """A stage behind that takes several groups at once, each until it is let go."""
+
+    def __init__(self) -> None:
+        self.under_way: dict[bytes, asyncio.Future[None]] = {}
+        """By the first payload of each group."""
+        self.groups: list[list[bytes]] = []
+        self.changed = asyncio.Event()
+
+    async def __call__(self, batches: Sequence[Batch]) -> None:
+        payloads = [batch.payload for batch in batches]
+        self.under_way[payloads[0]] = done = asyncio.get_running_loop().create_future()
+        self.groups.append(payloads)
+        self.changed.set()
+        try:
+            await done
+        finally:
+            del self.under_way[payloads[0]]
+
+    async def end(self, first: bytes, error: Exception | None = None) -> None:
+        """Let a group go, and give the others time to begin."""
+        done = self.under_way[first]
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)
+        for _ in range(10):
+            await asyncio.sleep(0)
+
+
+async def flying(stage: Lanes, *names: str, in_flight: int = 2) -> tuple[GroupCommit, list[asyncio.Task[None]]]:
+    """Groups of two at most; the first batch is under way by itself."""
+    group = GroupCommit(stage, Limits(items=2, in_flight=in_flight))
+    tasks = await held(group, names[0])
+    await stage.changed.wait()
+    for name in names[1:]:
+        tasks += await held(group, name)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    return group, tasks
+
+
+@pytest.mark.parametrize(
+    ("names", "in_flight", "begun"),
+    [
+        ("ab", 2, ["a"]),
+        ("abc", 1, ["a"]),
+        ("abc", 2, ["a", "bc"]),
+        ("abcde", 2, ["a", "bc"]),
+        ("abcde", 3, ["a", "bc", "de"]),
+        ("abcdefg", 3, ["a", "bc", "de"]),
+    ],
+    ids=["not full", "one at a time", "full", "two full", "room for both", "no room for more"],
+)
+async def test_a_further_delivery_begins_where_a_full_group_waits(names: str, in_flight: int, begun: list[str]) -> None:
+    stage = Lanes()
+    group, tasks = await flying(stage, *names, in_flight=in_flight)
+
+    assert [b"".join(each).decode() for each in stage.groups] == begun
+
+    while stage.under_way:
+        await stage.end(next(iter(stage.under_way)))
+    await asyncio.wait_for(asyncio.gather(*tasks, group.close()), 10)
+    assert sorted(b"".join(payload for each in stage.groups for payload in each).decode()) == list(names)
+
+
+async def test_what_came_at_once_begins_at_once() -> None:
+    stage = Lanes()
+    group = GroupCommit(stage, Limits(items=2, in_flight=2))
+    tasks = await held(group, *"abcd")
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert stage.groups == [[b"a", b"b"], [b"c", b"d"]]
+
+    for first in (b"a", b"c"):
+        await stage.end(first)
+    await asyncio.wait_for(asyncio.gather(*tasks), 10)
+
+
+async def test_what_is_less_than_full_waits_for_all_that_is_under_way() -> None:
+    stage = Lanes()
+    _, tasks = await flying(stage, "a", "b", "c", "d")
+
+    await stage.end(b"a")
+    assert stage.groups == [[b"a"], [b"b", b"c"]]
+    await stage.end(b"b")
+    assert stage.groups == [[b"a"], [b"b", b"c"], [b"d"]]
+    await stage.end(b"d")
+    await asyncio.wait_for(asyncio.gather(*tasks), 10)
+
+
+async def test_who_comes_when_the_first_delivery_has_ended_waits_for_the_further_one() -> None:
+    stage = Lanes()
+    group, tasks = await flying(stage, "a", "b", "c")
+    await stage.end(b"a")
+    tasks += await held(group, "d")
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert stage.groups == [[b"a"], [b"b", b"c"]]
+
+    tasks += await held(group, "e")
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert stage.groups == [[b"a"], [b"b", b"c"], [b"d", b"e"]]
+    for first in (b"d", b"b"):
+        await stage.end(first)
+    await asyncio.wait_for(asyncio.gather(*tasks), 10)
+
+
+async def test_a_group_at_fault_leaves_the_one_beside_it_alone() -> None:
+    stage = Lanes()
+    _, (first, good, bad) = await flying(stage, "a", "b", "bad")
+
+    await stage.end(b"b", Permanent("unreadable"))
+    await stage.end(b"b")
+    await stage.end(b"bad", Permanent("unreadable"))
+    assert not first.done()
+    await stage.end(b"a")
+
+    outcomes = await asyncio.gather(first, good, bad, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [type(None), type(None), Permanent]
+
+
+async def test_where_one_of_several_is_told_to_come_back_those_who_wait_are_too() -> None:
+    stage = Lanes()
+    _, tasks = await flying(stage, "a", "b", "c", "d")
+
+    await stage.end(b"b", Retryable("busy"))
+    await stage.end(b"a")
+
+    outcomes = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 10)
+    assert [type(outcome) for outcome in outcomes] == [type(None), Retryable, Retryable, Retryable]
+
+
+async def test_close_waits_for_all_that_is_under_way() -> None:
+    stage = Lanes()
+    group, tasks = await flying(stage, "a", "b", "c")
+    closing = asyncio.create_task(group.close())
+    await stage.end(b"a")
+    assert not closing.done()
+
+    await stage.end(b"b")
+    await asyncio.wait_for(closing, 10)
+    assert all(task.done() for task in tasks)
+
+
 @given(
     sizes=st.lists(st.integers(1, 5), max_size=20),
     bad=st.sets(st.integers(0, 19)),
     limit=st.integers(1, 8),
+    in_flight=st.integers(1, 3),
+    turns=st.lists(st.integers(0, 3), max_size=20),
 )
-def test_every_batch_is_delivered_once_or_its_caller_is_told(sizes: list[int], bad: set[int], limit: int) -> None:
+def test_every_batch_is_delivered_once_or_its_caller_is_told(
+    sizes: list[int], bad: set[int], limit: int, in_flight: int, turns: list[int]
+) -> None:
     async def run() -> None:
         stored: list[bytes] = []
+        under_way = 0
+        lengths = iter(turns)
 
         async def deliver(batches: Sequence[Batch]) -> None:
-            await asyncio.sleep(0)
+            nonlocal under_way
+            under_way += 1
+            assert under_way <= in_flight
+            for _ in range(1 + next(lengths, 0)):
+                await asyncio.sleep(0)
+            under_way -= 1
             if any(int(b.payload) in bad for b in batches):
                 raise Permanent("bad")
             stored.extend(b.payload for b in batches)
 
-        group = GroupCommit(deliver, Limits(items=limit))
+        group = GroupCommit(deliver, Limits(items=limit, in_flight=in_flight))
         batches = [Batch(Signal.LOGS, str(i).encode(), size) for i, size in enumerate(sizes)]
         outcomes = await asyncio.gather(*map(group.submit, batches), return_exceptions=True)
 
-        assert stored == [b.payload for i, b in enumerate(batches) if i not in bad]
+        good = [b.payload for i, b in enumerate(batches) if i not in bad]
+        assert stored == good if in_flight == 1 else sorted(stored) == sorted(good)
         assert [o is None for o in outcomes] == [i not in bad for i in range(len(sizes))]
 
     asyncio.run(run())

@@ -451,3 +451,105 @@ async def test_shutdown_may_come_twice_and_before_start() -> None:
     await server.start()
     await server.shutdown()
     await server.shutdown()
+
+
+def named(text: bytes) -> ASGIApp:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await answer(send, 200, text)
+
+    return app
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return int(sock.getsockname()[1])
+
+
+def sharing(port: int, name: str, paths: tuple[str, ...] = (), **options: Any) -> HttpServer:
+    config = HttpServerConfig.model_validate({"endpoint": f"127.0.0.1:{port}", **options})
+    return HttpServer(named(name.encode()), config, Telemetry("extension", name), paths=paths)
+
+
+async def get(port: int, path: str) -> tuple[int, str]:
+    async with requesting("GET", f"http://localhost:{port}{path}") as response:
+        return response.status, await response.text()
+
+
+async def test_servers_that_name_one_endpoint_share_its_port() -> None:
+    port = free_port()
+    all_paths, one_path = sharing(port, "query"), sharing(port, "writer", ("/write",), response_headers={"x-of": "w"})
+    await all_paths.start()
+    await one_path.start()
+    assert await get(port, "/write") == (200, "writer")
+    assert await get(port, "/write/") == (200, "query")
+    async with requesting("GET", f"{one_path.url}/write?a=b") as response:
+        assert response.headers["x-of"] == "w"
+    async with requesting("GET", f"{one_path.url}/read") as response:
+        assert "x-of" not in response.headers
+
+    await one_path.shutdown()
+
+    assert await get(port, "/write") == (503, "not served at the moment\n")
+    assert await get(port, "/other") == (200, "query")
+    again = sharing(port, "again", ("/write",))
+    await again.start()
+    await all_paths.shutdown()
+    assert await get(port, "/write") == (200, "again")
+    assert await get(port, "/other") == (404, "not found\n")
+    await again.shutdown()
+    with pytest.raises(aiohttp.ClientConnectorError):
+        await get(port, "/write")
+
+
+async def test_each_server_of_a_port_waits_for_its_own_requests() -> None:
+    port = free_port()
+    arrived, release = asyncio.Event(), asyncio.Event()
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        arrived.set()
+        await release.wait()
+        await answer(send, 200, b"slow")
+
+    config = HttpServerConfig(endpoint=f"localhost:{port}")
+    server, other = HttpServer(slow, config, telemetry(), paths=["/slow"]), sharing(port, "other")
+    await server.start()
+    await other.start()
+    held = asyncio.create_task(get(port, "/slow"))
+    await arrived.wait()
+
+    await other.shutdown()
+    closing = asyncio.create_task(server.shutdown())
+    release.set()
+
+    assert await held == (200, "slow")
+    await closing
+
+
+@pytest.mark.parametrize(
+    ("paths", "options", "reason", "option"),
+    [
+        ((), {}, "the port is taken by extension first, which answers every path too", "endpoint"),
+        (("/a",), {}, "the port is taken by extension second, which answers /a too", "endpoint"),
+        (
+            ("/b",),
+            {"idle_timeout": "1s"},
+            "is shared with extension first: idle_timeout must be the same",
+            "idle_timeout",
+        ),
+        (("/b",), {"tls": {"cert_file": "c", "key_file": "k"}}, "shared with extension first: tls must be", "tls"),
+    ],
+)
+async def test_what_cannot_share_a_port_is_told(
+    paths: tuple[str, ...], options: dict[str, Any], reason: str, option: str
+) -> None:
+    port = free_port()
+    first, second = sharing(port, "first"), sharing(port, "second", ("/a",))
+    await first.start()
+    await second.start()
+
+    with pytest.raises(StartError, match=reason) as error:
+        await sharing(port, "third", paths, **options).start()
+
+    assert error.value.option == option
+    await second.shutdown()
+    await first.shutdown()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from airis.component import Partial, Permanent, Retryable, Telemetry
 from airis.component.sending import Sending, SendingConfig
+from airis.component.sending.grouping import Grouping
 from airis.component.testing import FakeHost
 from airis.data import Batch, Origin, Signal, kernels
 from airis.proto import otlp
@@ -87,22 +89,23 @@ class Exporters:
         self.log: LogService | None = None
         self.sending: Sending | None = None
 
-    async def start(self, **options: Any) -> Sending:
+    async def start(self, grouping: Grouping | None = None, **options: Any) -> Sending:
         self.log = self.log or LogService(Log(OsFiles(self.folder / "wal"), LogOptions()))
         if self.log.log.log_id == b"":
             await self.log.open()
         options = {"retry_on_failure": {"initial_interval": "10ms", "max_interval": "10ms"}} | options
         host = FakeHost(self.folder, {"file_storage": self.log})
         config = SendingConfig.model_validate(options)
-        self.sending = Sending(config, self.telemetry, self.destination.prepare)
+        self.sending = Sending(config, self.telemetry, self.destination.prepare, grouping=grouping)
         await self.sending.open(host)
         return self.sending
 
     async def crash(self) -> None:
         """The process is killed: nothing is finished, nothing is closed."""
         assert self.sending
-        for task in list(self.sending._consumers):  # pyright: ignore[reportPrivateUsage]
-            task.cancel()
+        for consumers in self.sending._consumers.values():  # pyright: ignore[reportPrivateUsage]
+            for task in consumers._tasks:  # pyright: ignore[reportPrivateUsage]
+                task.cancel()
         self.log = None
 
     def count(self, name: str) -> float:
@@ -158,6 +161,15 @@ async def test_what_is_on_disk_is_delivered_after_a_crash(exporters: Exporters):
     exporters.destination = Destination()
     await exporters.start(**DURABLE)
     await exporters.destination.until(lambda: sorted(exporters.destination.all_names) == ["a", "b", "c"])
+
+
+@QUEUES
+async def test_what_was_not_checked_is_not_trusted_later(exporters: Exporters, queue: dict[str, Any]):
+    sending = await exporters.start(**queue)
+    for name, is_validated in [("a", True), ("b", False)]:
+        await sending.consume(replace(spans(name), is_validated=is_validated))
+    await exporters.destination.until(lambda: sorted(exporters.destination.all_names) == ["a", "b"])
+    assert {names_of(batch)[0]: batch.is_validated for batch in exporters.destination.taken} == {"a": True, "b": False}
 
 
 async def test_a_group_that_was_under_way_comes_again_with_the_same_id(exporters: Exporters):
@@ -308,6 +320,69 @@ async def test_a_batch_that_fails_while_others_go_through_does_not_block(exporte
     assert exporters.count("airis_exporter_dead_letter_items") == 1
     assert exporters.log
     assert next(letter.reason for letter in exporters.log.log.dead.letters()).endswith("while others went through: 503")
+
+
+SPACED = Grouping(max_items=3, interval_s=1e-9)
+"""Groups that are as large as possible, each one due by now."""
+TWO: dict[str, Any] = {"sending_queue": {"storage": "file_storage", "num_consumers": 2}}
+
+
+async def test_where_groups_are_to_be_large_only_a_full_one_goes_beside_another(exporters: Exporters):
+    sending = await exporters.start(SPACED, **TWO)
+    exporters.destination.gate.clear()
+    await sending.consume(spans("a"))
+    await exporters.destination.until(lambda: exporters.destination.under_way == 1)
+    for name in "bcd":
+        await sending.consume(spans(name))
+    await exporters.destination.until(lambda: exporters.destination.under_way == 2)
+    await sending.consume(spans("e"))
+    assert exporters.destination.attempts == 2
+
+    exporters.destination.gate.set()
+    await exporters.destination.until(lambda: len(exporters.destination.all_names) == 5)
+    assert sorted(exporters.destination.names) == [["a"], ["b", "c", "d"], ["e"]]
+
+
+@pytest.mark.parametrize("outcome", ["delivered", "given back", "split"])
+async def test_what_has_come_to_an_end_is_under_way_no_more(exporters: Exporters, outcome: str):
+    errors: list[Exception | None] = [None, Retryable("busy"), Permanent("bad")]
+    error = errors[["delivered", "given back", "split"].index(outcome)]
+    exporters.destination.refuses = lambda _batch: error if exporters.destination.attempts == 1 else None
+    sending = await exporters.start(SPACED, **TWO, retry_on_failure={"enabled": False})
+    exporters.destination.gate.clear()
+    await sending.consume(spans("a"))
+    await exporters.destination.until(lambda: exporters.destination.under_way == 1)
+    await sending.consume(spans("b"))
+    exporters.destination.gate.set()
+
+    await exporters.destination.until(lambda: "b" in exporters.destination.all_names)
+    await sending.close()
+    assert exporters.log
+    assert len(list(exporters.log.log.dead.letters())) == (outcome == "split")
+
+
+async def test_several_that_were_under_way_at_a_crash_come_again_as_they_were_and_once(exporters: Exporters):
+    seen: dict[bytes, list[str]] = {}
+
+    def refuse(batch: Batch) -> Exception:
+        seen[batch.id] = names_of(batch)
+        return Retryable("later")
+
+    exporters.destination.refuses = refuse
+    sending = await exporters.start(SPACED, **TWO)
+    await sending.consume(spans("a"))
+    await exporters.destination.until(lambda: len(seen) == 1)
+    for name in "bcd":
+        await sending.consume(spans(name))
+    await exporters.destination.until(lambda: len(seen) == 2)
+    await exporters.crash()
+
+    exporters.destination = Destination()
+    sending = await exporters.start(SPACED, **TWO)
+    await exporters.destination.until(lambda: len(exporters.destination.taken) == 2)
+    await sending.close()
+    assert {batch.id: names_of(batch) for batch in exporters.destination.taken} == seen
+    assert sorted(seen.values()) == [["a"], ["b", "c", "d"]]
 
 
 async def test_a_bug_is_no_reason_to_stand_still(exporters: Exporters):

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from airis.component import Permanent, Retryable, Telemetry
+from airis.component import Overview, Permanent, PipelineOverview, Retryable, StartError, Telemetry
 from airis.component.sending import Sending
 from airis.component.sending.breaker import CircuitBreaker, CircuitBreakerConfig, CircuitOpen, State
-from airis.component.testing import ManualClock
+from airis.component.sending.consumers import Consumers
+from airis.component.testing import FakeHost, ManualClock
 from airis.data import Batch, Signal
+from airis.storage.wal.files import OsFiles
 from airis.storage.wal.log import Log
 from tests.component.test_sending import DURABLE, QUEUES, SOON_S, Destination, Exporters, names_of, spans
 
@@ -70,13 +72,13 @@ async def test_no_surprise_ends_those_who_empty_a_queue(
     exporters: Exporters, queue: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ):
     sending = await exporters.start(sending_queue=queue["sending_queue"] | {"num_consumers": 1})
-    send = sending._send  # pyright: ignore[reportPrivateUsage]
+    send = Consumers._send  # pyright: ignore[reportPrivateUsage]
 
     async def stumble(*_args: Any) -> None:
-        monkeypatch.setattr(sending, "_send", send)
+        monkeypatch.setattr(Consumers, "_send", send)
         raise KeyError("a bug")
 
-    monkeypatch.setattr(sending, "_send", stumble)
+    monkeypatch.setattr(Consumers, "_send", stumble)
     await sending.consume(spans("a"))
     await sending.consume(spans("b"))
     await exporters.destination.until(lambda: "b" in exporters.destination.all_names)
@@ -206,7 +208,7 @@ async def test_who_is_cancelled_while_it_takes_gives_it_back(exporters: Exporter
     sending = await exporters.start(sending_queue={"storage": "file_storage", "num_consumers": 1})
     await sending.consume(spans("a"))
     await exporters.destination.until(lambda: exporters.destination.under_way == 1)
-    queue = sending._queues[Signal.TRACES]  # pyright: ignore[reportPrivateUsage]
+    queue = sending._consumers[Signal.TRACES].queue  # pyright: ignore[reportPrivateUsage]
     await sending.consume(spans("b"))
     taking = asyncio.create_task(queue.take())
     await asyncio.sleep(0)
@@ -307,3 +309,40 @@ async def test_one_signal_that_is_refused_while_another_goes_through_is_an_outag
     before = exporters.destination.attempts
     await exporters.destination.until(lambda: exporters.destination.attempts > before + 20)
     assert exporters.count("airis_exporter_dead_letter_items") == 0
+
+
+@pytest.mark.parametrize("case", ["a long id", "too many"])
+async def test_a_queue_that_the_log_cannot_have_is_told_at_the_start(exporters: Exporters, case: str):
+    """Else its senders would be told to try again, for ever."""
+    sending = await exporters.start(**DURABLE)
+    assert exporters.log
+    if case == "too many":
+        log = exporters.log.log
+        await exporters.log.run(lambda: [log.subscriber(f"exporters/{number}", 1) for number in range(64)])
+    component_id = "otlp/" + "x" * (300 if case == "a long id" else 1) + "y"
+    host = FakeHost(exporters.folder, {"file_storage": exporters.log})
+    host.running = Overview(0.0, (PipelineOverview("traces", Signal.TRACES, (), (), (component_id,)),), ())
+    other = Sending(sending.config, Telemetry("exporter", component_id), exporters.destination.prepare)
+
+    with pytest.raises(StartError, match="choose a shorter one" if case == "a long id" else "airis wal forget"):
+        await other.open(host)
+    await other.close()
+
+
+async def test_a_full_disk_at_the_start_is_not_the_end(exporters: Exporters, monkeypatch: pytest.MonkeyPatch):
+    sending = await exporters.start(**DURABLE)
+    host = FakeHost(exporters.folder, {"file_storage": exporters.log})
+    host.running = Overview(0.0, (PipelineOverview("traces", Signal.TRACES, (), (), ("otlp/z",)),), ())
+    other = Sending(sending.config, Telemetry("exporter", "otlp/z"), exporters.destination.prepare)
+
+    def full(*_args: object) -> None:
+        raise OSError(28, "no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(OsFiles, "create", full)
+        await other.open(host)
+        with pytest.raises(Retryable, match="no space left"):
+            await other.consume(spans("a"))
+    await other.consume(spans("b"))
+    await exporters.destination.until(lambda: exporters.destination.all_names == ["b"])
+    await other.close()

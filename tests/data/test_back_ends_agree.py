@@ -45,8 +45,11 @@ def outcome(back_end: ModuleType, signal: str, payload: bytes) -> Any:
     if signal == "profiles":  # no kernel has to look inside
         return found
     view = back_end.scan(signal, whole)
-    blocks = view.native(ARRIVED, back_end.SeriesIndex())
+    index = back_end.SeriesIndex()
+    blocks = view.native(ARRIVED, index)
+    index.add(blocks)
     return found | {
+        "tables of known series": view.native(ARRIVED, index).tables,
         "items": view.items,
         "attribute": [view.attribute(key, level) for key, level in ATTRIBUTES],
         "tables": blocks.tables,

@@ -40,6 +40,31 @@ def test_a_pattern_finds_what_go_finds(kernels, case):
             assert whole.matches(text) == (found is not None), text
 
 
+@pytest.mark.parametrize(
+    ("pattern", "text", "expected"),
+    [  # as Go's FindAllSubmatchIndex gives them
+        ("a*", "baaac", [[0, 0], [1, 4], [5, 5]]),
+        ("", "aé", [[0, 0], [1, 1], [3, 3]]),
+        (r"\b", "ab cd", [[0, 0], [2, 2], [3, 3], [5, 5]]),
+        ("(a)|(b)?", "abxb", [[0, 1, 0, 1, -1, -1], [1, 2, -1, -1, 1, 2], [3, 4, -1, -1, 3, 4]]),
+        ("a|", "aab", [[0, 1], [1, 2], [3, 3]]),
+        ("^a", "aaa", [[0, 1]]),
+        ("(?m)^", "a\nb\n", [[0, 0], [2, 2], [4, 4]]),
+        (r"\B", "aé", [[3, 3]]),
+        ("o+", "foo boo", [[1, 3], [5, 7]]),
+        (r"(\w+)=(\w*)", "a=1&b=&c", [[0, 3, 0, 1, 2, 3], [4, 6, 4, 5, 6, 6]]),
+    ],
+)
+def test_all_matches_are_those_of_go(kernels, pattern, text, expected):
+    assert [places(match) for match in kernels.Pattern(pattern).search_all(text.encode())] == expected
+
+
+def test_bytes_that_are_no_characters_are_passed_one_by_one(kernels):
+    found = kernels.Pattern("x*").search_all(b"\xff\xfe")
+
+    assert [places(match) for match in found] == [[0, 0], [1, 1], [2, 2]]
+
+
 @pytest.mark.parametrize("case", [case for case in GO["patterns"] if "error" in case], ids=lambda case: case["pattern"])
 def test_a_pattern_that_go_refuses_is_refused(kernels, case):
     with pytest.raises(InvalidExpression):

@@ -1,5 +1,6 @@
 """Metric series: what makes one another one, and how often it is registered."""
 
+import struct
 from typing import Any
 
 import pytest
@@ -145,6 +146,111 @@ def test_the_order_of_attributes_does_not_count(kernels):
     assert ids(kernels, request({"attributes": text(a="1", b="2")})) == ids(
         kernels, request({"attributes": text(b="2", a="1")})
     )
+
+
+def sample_ids(blocks: Any) -> list[int]:
+    return list(read_blocks(blocks.tables["metric_samples"])["id"])
+
+
+KNOWN = request({"attributes": text(a="1", b="2"), "as_int": 1})
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        KNOWN,
+        request({"attributes": text(b="2", a="1"), "as_int": 1}),
+        request({"attributes": text(a="1", b="2"), "as_double": 1.0}),
+        request({"attributes": text(a="1", b="3"), "as_int": 1}),
+        request({"attributes": text(a="1"), "as_int": 1}),
+        request({"attributes": text(a="1", b="2", c="3"), "as_int": 1}),
+        request({"as_int": 1}),
+        request({"attributes": text(a="1", b="2"), "as_int": 1}, name="n"),
+        request({"attributes": text(a="1", b="2"), "as_int": 1}, unit="s"),
+        request({"attributes": text(a="1", b="2"), "as_int": 1}, kind="gauge"),
+        request({"attributes": text(a="1", b="2"), "as_int": 1}, data={"is_monotonic": True}),
+        request({"attributes": text(a="1", b="2"), "as_int": 1}, scope={"name": "lib"}),
+        request({"attributes": text(a="1", b="2"), "as_int": 1}, resource={**INSTANCE, "service_instance_id": "2"}),
+        request({"attributes": text(a="1", b="2"), "as_int": 1}, resource={**INSTANCE, "service_version": "2"}),
+        request({"attributes": text(a="1", b="2"), "as_int": 7, "start_time_unix_nano": 3, "flags": 1}),
+    ],
+    ids=range(15),
+)
+def test_what_is_known_changes_nothing_but_what_is_registered(kernels, payload):
+    index = kernels.SeriesIndex()
+    for known in (KNOWN, request(), request({"attributes": text(b="2", a="1"), "as_double": 1.0})):
+        index.add(native(kernels, known, index))
+    unknowing = native(kernels, payload)
+
+    blocks = native(kernels, payload, index)
+    assert blocks.tables["metric_samples"] == unknowing.tables["metric_samples"]
+    expected = {key: hour for key, hour in unknowing.series.items() if key not in known_keys(kernels)}
+    assert dict(blocks.series) == expected
+
+    index.add(blocks)
+    assert native(kernels, payload, index).tables == {"metric_samples": unknowing.tables["metric_samples"]}
+    assert native(kernels, payload, index, ARRIVED + HOUR).rows["metric_series"] == 1
+
+
+def known_keys(kernels: Any) -> set[tuple[int, int]]:
+    known = (KNOWN, request(), request({"attributes": text(b="2", a="1"), "as_double": 1.0}))
+    return {key for payload in known for key in native(kernels, payload).series}
+
+
+def test_attributes_that_do_not_stand_together_are_of_the_same_series(kernels):
+    """Fields of a message may come in any order, and protobuf joins those of messages that are sent in parts."""
+    index = kernels.SeriesIndex()
+    index.add(native(kernels, KNOWN, index))
+    whole = ExportMetricsServiceRequest.FromString(KNOWN)
+    point = whole.resource_metrics[0].scope_metrics[0].metrics[0].sum.data_points[0]
+    first, second = (b"\x3a" + bytes([each.ByteSize()]) + each.SerializeToString() for each in point.attributes)
+    time = b"\x19" + (5).to_bytes(8, "little")
+    value = b"\x31" + (1).to_bytes(8, "little")
+    for parts in ([first, time, second, value], [time, first, second, value], [first, second, time, value]):
+        data = b"".join(parts)
+        message = b"\x0a" + bytes([len(data)]) + data  # Sum.data_points
+        metric = b"\x0a\x01m" + b"\x3a" + bytes([len(message)]) + message
+        scope = b"\x12" + bytes([len(metric)]) + metric
+        resource = whole.resource_metrics[0].resource.SerializeToString()
+        owner = b"\x0a" + bytes([len(resource)]) + resource + b"\x12" + bytes([len(scope)]) + scope
+        payload = b"\x0a" + bytes([len(owner)]) + owner
+
+        assert native(kernels, payload, index).rows == {"metric_samples": 1}
+        assert sample_ids(native(kernels, payload, index)) == sample_ids(native(kernels, KNOWN))
+
+
+@pytest.mark.parametrize(
+    ("kind", "table", "points"),
+    [
+        ("histogram", "metric_histograms", [{"explicit_bounds": [0.5]}, {"explicit_bounds": [1.0]}, {}]),
+        ("histogram", "metric_histograms", [{"explicit_bounds": [0.5, 1.0]}, {"explicit_bounds": [0.5]}]),
+        ("exponential_histogram", "metric_histograms", [{"scale": 1}, {"attributes": text(a="1")}]),
+        ("summary", "metric_summaries", [{"attributes": text(a="1")}, {"attributes": text(a="2")}]),
+    ],
+    ids=["bounds", "fewer bounds", "exponential", "summary"],
+)
+def test_points_of_every_kind_are_of_the_same_series_once_it_is_known(kernels, kind, table, points):
+    payload = request(*points, kind=kind)
+    index = kernels.SeriesIndex()
+    unknowing = native(kernels, payload, index)
+    assert unknowing.rows == {"metric_series": len(points), table: len(points)}
+    index.add(unknowing)
+
+    assert native(kernels, payload, index).tables == {table: unknowing.tables[table]}
+
+
+def test_bounds_are_not_taken_for_attributes(kernels):
+    """The bytes of a bound may be those of an attribute."""
+    one, other = KeyValue(key="one"), KeyValue(key="four")
+    sent = b"\x4a" + bytes([other.ByteSize()]) + other.SerializeToString()
+    assert len(sent) == 8
+    index = kernels.SeriesIndex()
+    bounded = {"attributes": [one], "explicit_bounds": struct.unpack("<d", sent)}
+    index.add(native(kernels, request(bounded, kind="histogram"), index))
+
+    for attributes in ([one, other], [other, one]):
+        rows = native(kernels, request({"attributes": attributes}, kind="histogram"), index).rows
+        assert rows == {"metric_series": 1, "metric_histograms": 1}
 
 
 def test_without_an_instance_the_whole_resource_counts(kernels):

@@ -9,7 +9,7 @@ import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
-from airis.component import Kind, Permanent, Retryable
+from airis.component import Kind, Permanent, Retryable, Throttled
 from airis.component.testing import FakeHost, ManualClock, build
 from airis.data import Batch, Signal
 from airis.proto.clickhouse_native import read_blocks
@@ -90,6 +90,20 @@ async def exporter(store: FakeStore, clock: ManualClock, tmp_path: Path) -> Asyn
     await closing
 
 
+async def attempted(store: FakeStore, count: int) -> None:
+    """Wait until so many inserts were begun; encoding is in a thread of its own."""
+    async with asyncio.timeout(10):
+        while len(store.attempts) < count:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+
+async def started(exporter: Any, *batches: Batch) -> list["asyncio.Task[Any]"]:
+    """Callers with one batch each."""
+    calls = [asyncio.create_task(exporter.consume(batch)) for batch in batches]
+    await asyncio.sleep(0)
+    return calls
+
+
 async def until(clock: ManualClock, task: "asyncio.Task[Any] | asyncio.Future[Any]", step_s: float = 0.1) -> None:
     """Let time pass until the task is done, whatever its outcome; encoding is in a thread of its own."""
     async with asyncio.timeout(10):
@@ -151,13 +165,24 @@ async def test_an_insert_without_an_answer_is_repeated_under_its_token(exporter,
     assert len(set(store.attempts)) == 1
 
 
-async def test_who_is_held_too_long_is_told_to_come_back(exporter, store, clock) -> None:
-    store.errors = [StoreError("cannot be reached")] * 100
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (StoreError("cannot be reached"), Retryable),
+        (StoreError("Memory limit exceeded", 241), Retryable),
+        (StoreError("Too many simultaneous queries", 202), Throttled),
+        (StoreError("Too many parts", 252), Throttled),
+    ],
+    ids=lambda value: getattr(value, "reason", None),
+)
+async def test_who_is_held_too_long_is_told_to_come_back(exporter, store, clock, error, kind) -> None:
+    store.errors = [error] * 100
     call = asyncio.create_task(exporter.consume(logs("a")))
     await until(clock, call, 1)
 
-    with pytest.raises(Retryable, match="cannot be reached") as told:
+    with pytest.raises(Retryable, match=error.reason) as told:
         await call
+    assert type(told.value) is kind
     assert told.value.retry_after is not None
     assert not store.stored
 
@@ -222,3 +247,107 @@ async def test_a_series_is_registered_again_when_its_points_were_not_stored(expo
     await until(clock, asyncio.create_task(exporter.consume(gauge(2))))
 
     assert [table for table, _ in store.attempts] == ["metric_series", "metric_series", "metric_samples"]
+
+
+async def test_a_full_block_is_inserted_beside_the_one_before_and_no_third_one(exporter, store) -> None:
+    store.gate.clear()
+    calls = await started(exporter, logs("a"))
+    await attempted(store, 1)
+    calls += await started(exporter, *map(logs, "bcdefg"))
+    await attempted(store, 2)
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert len(store.attempts) == 2
+
+    store.gate.set()
+    await asyncio.wait_for(asyncio.gather(*calls), 10)
+    assert sorted(store.bodies()) == list("abcdefg")
+    assert sorted(len(read_blocks(block)["Body"]) for _, block in store.stored.values()) == [1, 3, 3]
+    assert exporter.rows.value == 7
+
+
+async def test_less_than_a_block_waits_for_what_is_under_way(exporter, store, clock) -> None:
+    store.gate.clear()
+    calls = await started(exporter, logs("a"))
+    await attempted(store, 1)
+    calls += await started(exporter, logs("b"), logs("c"))
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert len(store.attempts) == 1
+
+    store.gate.set()
+    await until(clock, asyncio.gather(*calls))
+    assert len(store.attempts) == 2
+
+
+async def test_a_series_new_in_two_blocks_under_way_is_registered_by_both_before_their_points(
+    exporter, store, clock
+) -> None:
+    store.gate.clear()
+    calls = await started(exporter, gauge(1))
+    await attempted(store, 1)
+    calls += await started(exporter, gauge(2), gauge(3), gauge(4))
+    await attempted(store, 2)
+    assert [table for table, _ in store.attempts] == ["metric_series", "metric_series"]
+
+    store.gate.set()
+    await asyncio.wait_for(asyncio.gather(*calls), 10)
+    await until(clock, asyncio.create_task(exporter.consume(gauge(5))))
+    by_group: dict[str, list[str]] = {}
+    for table, token in store.attempts:
+        by_group.setdefault(token.partition("-")[0], []).append(table)
+    assert list(by_group.values()) == [["metric_series", "metric_samples"]] * 2 + [["metric_samples"]]
+
+
+async def test_a_block_whose_series_was_refused_does_not_make_the_one_beside_it_leave_its_series_out(
+    exporter, store, clock
+) -> None:
+    store.gate.clear()
+    first = (await started(exporter, gauge(1)))[0]
+    await attempted(store, 1)
+    others = await started(exporter, gauge(2), gauge(3), gauge(4))
+    await attempted(store, 2)
+    store.errors = [StoreError("bad", 117)]  # of the first that is answered
+    store.gate.set()
+    outcomes = await asyncio.wait_for(asyncio.gather(first, *others, return_exceptions=True), 10)
+
+    assert [type(outcome) for outcome in outcomes] == [Permanent, *[type(None)] * 3]
+    assert [table for table, _ in store.stored.values()] == ["metric_series", "metric_samples"]
+
+
+async def test_a_bad_block_leaves_the_good_ones_beside_it_alone(exporter, store, clock) -> None:
+    store.gate.clear()
+    first = (await started(exporter, gauge(1)))[0]
+    await attempted(store, 1)
+    good, bad, good_too = await started(exporter, gauge(2), histogram(3), gauge(4))
+    await attempted(store, 2)
+    store.refused = {"metric_histograms"}
+    store.gate.set()
+    await until(clock, asyncio.gather(first, good, bad, good_too, return_exceptions=True))
+
+    await asyncio.gather(first, good, good_too)
+    with pytest.raises(Permanent):
+        await bad
+    samples = [read_blocks(block)["value"] for table, block in store.stored.values() if table == "metric_samples"]
+    assert sorted(value for values in samples for value in values) == [1, 2, 4]
+
+
+async def test_shutdown_answers_all_that_is_under_way(exporter, store, clock) -> None:
+    store.gate.clear()
+    calls = await started(exporter, logs("a"))
+    await attempted(store, 1)
+    calls += await started(exporter, *map(logs, "bcde"))
+    await attempted(store, 2)
+    closing = asyncio.create_task(exporter.shutdown())
+    await asyncio.sleep(0)
+    assert not closing.done()
+
+    store.gate.set()
+    await until(clock, closing)
+    await asyncio.wait_for(asyncio.gather(*calls), 10)
+    assert sorted(store.bodies()) == list("abcde")
+
+
+async def test_what_waits_in_a_queue_is_stored_by_as_few_as_without_one(exporter) -> None:
+    written = build("store", {"sending_queue": {"storage": "file_storage"}}, kind=Kind.EXPORTER)
+    assert written.config.sending_queue.num_consumers == exporter.config.sending_queue.num_consumers == 2

@@ -165,6 +165,14 @@ def test_the_api_of_a_running_instance_is_there(airis: Airis) -> None:
     }
 
 
+def test_queues_are_not_changed_from_elsewhere(airis: Airis) -> None:
+    connection = connect(airis)
+    for name in ("forget", "requeue", "drop", "put"):
+        connection.request("POST", f"/api/v1/wal/{name}?storage=file_storage&letter=x&to=x&subscriber=x")
+        answered = connection.getresponse()
+        assert (answered.status, json.loads(answered.read())["error"]["type"]) == (404, "NOT_FOUND")
+
+
 def test_a_reload_that_exchanges_its_own_endpoint_goes_on(airis: Airis) -> None:
     connection = connect(airis)
     tapping = connect(airis)

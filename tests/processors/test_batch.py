@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -132,6 +133,30 @@ async def test_what_arrives_while_busy_goes_on_together_in_order() -> None:
     assert [names_in(batch) for batch in sink.batches] == [["0"], [str(i) for i in range(1, 20)]]
     assert sink.batches[1].items == 19
     assert sink.batches[1].arrived_unix_nano == 81
+
+
+async def test_as_much_as_one_hand_over_may_be_goes_on_beside_the_one_before() -> None:
+    sink = Sink()
+    processor = processor_before(sink, {"send_batch_size": 1, "send_batch_max_size": 2})
+
+    tasks = await submit_while_busy(processor, sink, [spans(name) for name in "abcdef"])
+    await sink.until(waiting=2)
+    sink.gate.set()
+    await asyncio.gather(*tasks)
+
+    assert sorted("".join(names_in(batch)) for batch in sink.batches) == ["a", "bc", "de", "f"]
+
+
+async def test_joining_ends_at_what_fills_an_insert() -> None:
+    sink = Sink()
+    processor = processor_before(sink)
+    large = replace(spans("many"), items=40_000)
+
+    tasks = await submit_while_busy(processor, sink, [spans("a"), large, replace(large, id=b"other")])
+    sink.gate.set()
+    await asyncio.gather(*tasks)
+
+    assert sorted(batch.items for batch in sink.batches) == [1, 40_000, 40_000]
 
 
 def profiles(*samples: int) -> Batch:

@@ -26,6 +26,8 @@ from .fakes import configuration as of_fakes
 from .passing import ask, configuration, records, send, spans, until_tapped
 
 ROUTES = [("GET", "/"), ("POST", "/-/reload"), ("GET", "/api/v1/status"), ("GET", "/api/v1/tap")]
+OWN_ROUTES = [("POST", f"/api/v1/wal/{name}") for name in ("forget", "requeue", "drop", "put")]
+"""For the owner of the socket alone."""
 
 
 @pytest.fixture
@@ -84,7 +86,7 @@ def test_what_passed_is_told_of_every_component(airis: Airis) -> None:
     assert {member["queued"] for member in found["components"]} == {None}, "there is no queue"
 
 
-@pytest.mark.parametrize(("method", "path"), ROUTES)
+@pytest.mark.parametrize(("method", "path"), [*ROUTES, *OWN_ROUTES])
 def test_every_route_is_listed(lasting: Airis, method: str, path: str) -> None:
     status, headers, text = ask(lasting, "GET", "/")
 

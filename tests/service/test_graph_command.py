@@ -50,7 +50,7 @@ def test_hostile_names_are_names(form: str, golden: Callable[[Path, str], None])
 def test_pipelines_of_the_same_components_are_one_picture() -> None:
     heading, picture, *_ = graph().stdout.splitlines()
 
-    assert heading == "traces, metrics, logs"
+    assert heading == "traces, logs"
     assert picture == "  otlp ─► memory_limiter ─► batch ─► store"
 
 

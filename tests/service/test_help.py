@@ -8,10 +8,15 @@ import pytest
 
 from ..running import AIRIS
 
-RUN = ["run", "reload", "status", "top", "tap", "version"]
+RUN = ["run", "reload", "status", "top", "tap", "version", "wal", "dlq"]
 CONFIGURE = ["init", "validate", "print-config", "graph", "components", "explain", "schema"]
 READ = ["services", "traces", "trace", "logs", "metrics", "sql"]
 COMMANDS = [*RUN, *CONFIGURE, *READ, "demo", "generate"]
+BELOW = {
+    "generate": ["traces", "metrics", "logs"],
+    "wal": ["ls", "inspect", "verify", "export", "requeue", "forget"],
+    "dlq": ["ls", "show", "requeue", "drop"],
+}
 
 
 def airis(*words: str, columns: int = 80) -> "subprocess.CompletedProcess[str]":
@@ -38,7 +43,8 @@ def test_completion_works_though_it_is_not_listed() -> None:
 
 @pytest.mark.parametrize("columns", [80, 120])
 @pytest.mark.parametrize(
-    "words", [[], *([name] for name in COMMANDS), *(["generate", signal] for signal in ("traces", "metrics", "logs"))]
+    "words",
+    [[], *([name] for name in COMMANDS), *([above, name] for above, names in BELOW.items() for name in names)],
 )
 def test_nothing_is_cut_off(words: list[str], columns: int) -> None:
     shown = airis(*words, "--help", columns=columns)

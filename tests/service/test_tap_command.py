@@ -19,9 +19,10 @@ from airis.data.kernels import from_json, to_json, validate
 from airis.proto import otlp
 from airis.service.admin_client import Frame
 from airis.service.commands import where
-from airis.service.commands.tap import GONE, Shown, TapFormat, json_printable
+from airis.service.commands.tap import GONE, Shown, TapFormat
 from airis.service.commands.where import Condition, PatternTooSlow, fitting, sample
 from airis.service.render.items import items_of, keep_items, line, row
+from airis.service.render.rows import json_printable
 
 from ..running import AIRIS, PATIENCE_S, Airis
 from .passing import configuration, records, send, spans, until_tapped

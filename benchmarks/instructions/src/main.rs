@@ -7,9 +7,11 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
+use airis_kernels::arrow::{Column, Kind as Type, table};
 use airis_kernels::blocks::Tables;
 use airis_kernels::buffers::Buffer;
 use airis_kernels::edits::{Algorithm, Edit, Edits, Given as Value, Level as At, Name, Source, When};
+use airis_kernels::fields::{Level as Asked, Source as Field};
 use airis_kernels::json::{from_json, to_json};
 use airis_kernels::logs::Logs;
 use airis_kernels::metrics::Metrics;
@@ -36,6 +38,8 @@ struct Given {
     payload: Buffer,
     json: Vec<u8>,
     edits: Edits,
+    columns: Vec<Column>,
+    attributes: Vec<Column>,
     /// Its metric series.
     known: Registered,
 }
@@ -52,6 +56,8 @@ const KERNELS: &[Kernel] = &[
     ("scan, attribute", ALL, |given| keep(given.view().attribute(b"http.route", Level::Item).len())),
     ("scan, every other item, bytes", ALL, |given| keep(given.view().select(&[0, 1].repeat(ITEMS / 2)).map(|view| view.encode().to_vec()))),
     ("scan, set, delete, hash, bytes", ALL, edit),
+    ("scan, Arrow table of five columns", ALL, |given| keep(table(&given.view(), &given.columns))),
+    ("scan, Arrow table of all attributes", ALL, |given| keep(table(&given.view(), &given.attributes))),
     ("from JSON", ALL, |given| keep(from_json(given.signal, &given.json))),
     ("to JSON", ALL, |given| keep(to_json(given.signal, given.bytes()))),
     ("scan, blocks", ALL, |given| blocks(given, &given.known)),
@@ -105,12 +111,27 @@ fn given(kind: Kind) -> Given {
         Edit::Delete(attribute("user_agent.original")),
         Edit::Hash(attribute("url.path"), Algorithm::Sha256),
     ]);
-    let mut given = Given { signal, payload: Arc::new(bytes), json, edits, known: Registered::new(SERIES) };
+    let asked = |level, name: &str, kind| column(Field::field(signal, level, name, vec![]), kind);
+    let asked_attribute = |level, key: &str, kind| column(Field::attribute(signal, level, key, vec![]), kind);
+    let columns = vec![
+        asked_attribute(Asked::Resource, "service.name", Type::Dictionary),
+        asked(Asked::Scope, "name", Type::Dictionary),
+        asked(Asked::Item, "flags", Type::Uint32),
+        asked_attribute(Asked::Item, "http.route", Type::Text),
+        asked_attribute(Asked::Item, "http.response.status_code", Type::Int64),
+    ];
+    let attributes = vec![asked(Asked::Item, "attributes", Type::Map)];
+    let (payload, known) = (Arc::new(bytes), Registered::new(SERIES));
+    let mut given = Given { signal, payload, json, edits, columns, attributes, known };
     if signal == Signal::Metrics {
         let new = Metrics::encode(&given.view(), NOW, &given.known).registered;
         given.known.add(&new);
     }
     given
+}
+
+fn column(source: Result<Field, String>, kind: Type) -> Column {
+    Column { name: c"column".to_owned(), source: source.expect("all items have it"), kind, words: vec![] }
 }
 
 fn edit(given: &Given) {

@@ -4,6 +4,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
 
+use airis_kernels::arrow::{Column, Kind, table};
 use airis_kernels::buffers::Buffer;
 use airis_kernels::edit::Message;
 use airis_kernels::fields::{Level as Asked, Source};
@@ -89,6 +90,10 @@ fn copied(view: &View) -> View {
     edited.ok().flatten().unwrap_or_else(|| view.clone())
 }
 
+fn column(source: Result<Source, String>, kind: Kind) -> Option<Column> {
+    Some(Column { name: c"column".to_owned(), source: source.ok()?, kind, words: vec![] })
+}
+
 fn main() {
     let payload = payload();
     let bytes = (*payload).as_ref();
@@ -116,6 +121,23 @@ fn main() {
         let parts = view.split(limits).into_iter().flatten();
         parts.for_each(|part| drop(black_box(part.encode().to_vec())));
     });
+    let field = |name: &str, kind| column(Source::field(Signal::Traces, Asked::Item, name, vec![]), kind);
+    let attribute = |level, key: &str, kind| column(Source::attribute(Signal::Traces, level, key, vec![]), kind);
+    let five = [
+        attribute(Asked::Resource, "service.name", Kind::Dictionary),
+        field("name", Kind::Text),
+        field("start_time", Kind::Timestamp),
+        field("trace_id", Kind::Binary),
+        attribute(Asked::Item, "http.response.status_code", Kind::Text),
+    ];
+    let five: Vec<_> = five.into_iter().flatten().collect();
+    measure("Arrow table of five columns", || drop(black_box(table(&view, &five))));
+    for column in &five {
+        let name = format!("Arrow table of {:?}", column.kind);
+        measure(&name, || drop(black_box(table(&view, std::slice::from_ref(column)))));
+    }
+    let all: Vec<_> = field("attributes", Kind::Map).into_iter().collect();
+    measure("Arrow table of all attributes", || drop(black_box(table(&view, &all))));
     measure("edit that copies every span", || drop(black_box(copied(&view))));
     measure("edit that copies every span, encode", || drop(black_box(copied(&view).encode().to_vec())));
     measure("memory copy of the payload", || drop(black_box(bytes.to_vec())));

@@ -309,6 +309,16 @@ impl LowCardinality {
         self.rows.resize(self.rows.len() + rows, self.last);
     }
 
+    /// The texts of the dictionary; the first one is empty.
+    pub fn texts(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.dictionary.entries.len() as u32).map(|index| self.dictionary.entry(index))
+    }
+
+    /// For every row which of the texts it has.
+    pub fn into_rows(self) -> Vec<u32> {
+        self.rows
+    }
+
     /// Have those of the rows that are named, in their order; each of the others' texts must be in one of them.
     pub fn spread(&mut self, rows: &[u32]) {
         self.rows = rows.iter().map(|&row| self.rows[row as usize]).collect();

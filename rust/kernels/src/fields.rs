@@ -14,14 +14,14 @@ use std::borrow::Cow;
 
 use super::otlp::{METRIC_DATA, Signal};
 use super::values::{Value, messages};
-use super::view::{Item, item_attributes};
+use super::view::{self, Item, item_attributes};
 use super::wire::{Content, Fields, push_delimited};
 use parts::{Parts, find};
 use scalars::{At, wholes};
 use walk::Walk;
 
 pub use datum::Datum;
-pub use quick::{Quick, Spotted};
+pub use quick::{Quick, Spotted, Spotter};
 
 /// Whose attribute or field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -102,6 +102,17 @@ impl Level {
             Self::Link => 4,
             Self::Exemplar => 7,
             Self::Item => item_attributes(signal, kind),
+        }
+    }
+}
+
+impl From<view::Level> for Level {
+    fn from(level: view::Level) -> Self {
+        match level {
+            view::Level::Resource => Self::Resource,
+            view::Level::Scope => Self::Scope,
+            view::Level::Metric => Self::Metric,
+            view::Level::Item => Self::Item,
         }
     }
 }
@@ -220,13 +231,7 @@ impl Source {
     /// What an item has there; None where it is absent. `element` is the message of a repeated level.
     #[inline]
     pub fn read<'a>(&self, item: &Item<'a>, element: &'a [u8]) -> Option<Found<'a>> {
-        let message = match self.level {
-            Level::Resource => item.resource,
-            Level::Scope => item.scope,
-            Level::Metric => item.metric,
-            Level::Item => item.message,
-            Level::Event | Level::Link | Level::Exemplar => element,
-        };
+        let message = self.message(item, element);
         match &self.read {
             Read::Attribute(key) => {
                 let entry = find(message, self.level.attributes(self.signal, item.kind), key)?;
@@ -247,7 +252,7 @@ impl Source {
             }
             Read::Attributes => {
                 let mut entries = vec![];
-                for entry in messages(message, self.level.attributes(self.signal, item.kind)) {
+                for entry in self.attributes(item, element)? {
                     push_delimited(&mut entries, 1, entry);
                 }
                 Some(Found::Map(entries.into()))
@@ -287,6 +292,29 @@ impl Source {
                 Some(Found::Datum(if *is_bool { Datum::Bool(found != 0) } else { Datum::Whole((found as i32).into()) }))
             }
         }
+    }
+
+    /// The message of its level.
+    #[inline(always)]
+    fn message<'a>(&self, item: &Item<'a>, element: &'a [u8]) -> &'a [u8] {
+        match self.level {
+            Level::Resource => item.resource,
+            Level::Scope => item.scope,
+            Level::Metric => item.metric,
+            Level::Item => item.message,
+            Level::Event | Level::Link | Level::Exemplar => element,
+        }
+    }
+
+    /// Each `KeyValue` message of an item, for a source that is all attributes; None for another one.
+    #[inline(always)]
+    pub fn attributes<'a>(
+        &self,
+        item: &Item<'a>,
+        element: &'a [u8],
+    ) -> Option<impl Iterator<Item = &'a [u8]> + use<'a>> {
+        let number = self.level.attributes(self.signal, item.kind);
+        matches!(self.read, Read::Attributes).then(|| messages(self.message(item, element), number))
     }
 
     /// Follow the path.

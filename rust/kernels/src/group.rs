@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::fields::{Datum, Found, Level as Asked, Source};
 use super::values::{Attribute, Value, messages, write_hex};
-use super::view::{Item, Level, View};
+use super::view::{Item, View};
 
 /// The items that have the same values.
 pub struct Group {
@@ -25,7 +25,7 @@ impl View {
         let mut firsts: Vec<Option<usize>> = vec![];
         let mut has_rest = false;
         self.walk(|level, item, items| {
-            let level = asked(level);
+            let level = Asked::from(level);
             if level > lowest || items.is_empty() {
                 return;
             }
@@ -82,16 +82,6 @@ impl Numbers<'_> {
             self.by_key.insert(self.key.clone(), number);
         }
         number
-    }
-}
-
-/// What is asked at a level.
-fn asked(level: Level) -> Asked {
-    match level {
-        Level::Resource => Asked::Resource,
-        Level::Scope => Asked::Scope,
-        Level::Metric => Asked::Metric,
-        Level::Item => Asked::Item,
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Each kernel has a twin of the same name in `airis.data.reference`, and gives the same bytes.
 
+pub mod arrow;
 pub mod blocks;
 pub mod buffers;
 pub mod columns;

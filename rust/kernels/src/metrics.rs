@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::blocks::{ARRIVAL, Block, KIND, LC, MAP, POINT_SOURCE, SENT, TIME, Tables, column};
 use super::buffers::Bytes;
 use super::columns::{Attributes, Fixed, List, LowCardinality, Map, Nullable, Text};
 use super::owners::{ResourceColumns, ScopeColumns};
 use super::prometheus_names::{PROMETHEUS_TYPE, TRANSLATOR, family_name, labels};
-use super::series::{Registered, SeriesKey, push_set, push_sized, push_sized_with, sort};
+use super::series::{Registered, SeriesKey, Sign, Signed, push_set, push_sized, push_sized_with, sort};
 use super::values::{Attribute, messages, write_integer};
 use super::view::{Metric, Owner, Scope, View};
 use super::wire::{Content, Field, Fields, varint};
@@ -45,6 +45,15 @@ impl Kind {
             9 => Self::Histogram,
             10 => Self::ExponentialHistogram,
             _ => Self::Summary,
+        }
+    }
+
+    /// The number of the field with the attributes of its points.
+    fn attributes(self) -> u32 {
+        match self {
+            Self::Gauge | Self::Sum | Self::Summary => 7,
+            Self::Histogram => 9,
+            Self::ExponentialHistogram => 1,
         }
     }
 }
@@ -105,6 +114,12 @@ pub(crate) struct Buckets {
 impl<'a> Point<'a> {
     /// Read a point in the place of this one, whose room is used again.
     pub(crate) fn read(&mut self, kind: Kind, data: &'a [u8]) {
+        let together = self.read_bare(kind, data);
+        self.read_attributes(kind, together.unwrap_or(data));
+    }
+
+    /// Read a point in the place of this one without its attributes: the bytes of these, if they stand together.
+    fn read_bare(&mut self, kind: Kind, data: &'a [u8]) -> Option<&'a [u8]> {
         self.attributes.clear();
         self.exemplars.clear();
         for list in [&mut self.bounds, &mut self.quantiles, &mut self.values] {
@@ -117,10 +132,16 @@ impl<'a> Point<'a> {
         (self.start, self.time, self.flags, self.number) = (0, 0, 0, Number::Absent);
         (self.count, self.sum, self.min, self.max) = (0, None, None, None);
         (self.scale, self.zero_count, self.zero_threshold) = (0, 0, 0.0);
+        let (mut attributes, mut are_together) = (0..0, true);
         for field in Fields::new(data) {
             match (field.number, field.content) {
                 (2, Content::Fixed64(time)) => self.start = time,
                 (3, Content::Fixed64(time)) => self.time = time,
+                (number, Content::Length(_)) if number == kind.attributes() => {
+                    are_together &= attributes.is_empty() || attributes.end == field.start;
+                    let start = if attributes.is_empty() { field.start } else { attributes.start };
+                    attributes = start..field.end;
+                }
                 _ => match kind {
                     Kind::Gauge | Kind::Sum => self.read_number(&field),
                     Kind::Histogram => self.read_explicit(&field),
@@ -129,6 +150,22 @@ impl<'a> Point<'a> {
                 },
             }
         }
+        data.get(attributes).filter(|_| are_together)
+    }
+
+    fn read_attributes(&mut self, kind: Kind, data: &'a [u8]) {
+        self.attributes.extend(messages(data, kind.attributes()).map(Attribute::read));
+    }
+
+    /// What tells the series of a point from others of its metric and owner: made in `out` of its attributes as they
+    /// were sent.
+    fn sign(&self, common: Sign, attributes: &[u8], out: &mut Vec<u8>) -> Sign {
+        out.clear();
+        out.extend(common.to_le_bytes());
+        out.push(matches!(self.number, Number::Int(_)).into());
+        push_sized_with(out, |out| self.bounds.iter().for_each(|bound| out.extend(bound.to_le_bytes())));
+        out.extend_from_slice(attributes);
+        xxh3_128(out)
     }
 
     fn read_number(&mut self, field: &Field<'a>) {
@@ -136,7 +173,6 @@ impl<'a> Point<'a> {
             (4, Content::Fixed64(bits)) => self.number = Number::Double(f64::from_bits(bits)),
             (5, Content::Length(exemplar)) => self.exemplars.push(exemplar),
             (6, Content::Fixed64(bits)) => self.number = Number::Int(bits as i64),
-            (7, Content::Length(data)) => self.attributes.push(Attribute::read(data)),
             (8, Content::Varint(flags)) => self.flags = flags as u32,
             _ => {}
         }
@@ -149,7 +185,6 @@ impl<'a> Point<'a> {
             (6, content) => read_fixed(content, |bits| self.positive.counts.push(bits)),
             (7, content) => read_fixed(content, |bits| self.bounds.push(f64::from_bits(bits))),
             (8, Content::Length(exemplar)) => self.exemplars.push(exemplar),
-            (9, Content::Length(data)) => self.attributes.push(Attribute::read(data)),
             (10, Content::Varint(flags)) => self.flags = flags as u32,
             (11, Content::Fixed64(bits)) => self.min = Some(f64::from_bits(bits)),
             (12, Content::Fixed64(bits)) => self.max = Some(f64::from_bits(bits)),
@@ -159,7 +194,6 @@ impl<'a> Point<'a> {
 
     fn read_exponential(&mut self, field: &Field<'a>) {
         match (field.number, field.content) {
-            (1, Content::Length(data)) => self.attributes.push(Attribute::read(data)),
             (4, Content::Fixed64(count)) => self.count = count,
             (5, Content::Fixed64(bits)) => self.sum = Some(f64::from_bits(bits)),
             (6, Content::Varint(number)) => self.scale = unzigzag(number),
@@ -191,7 +225,6 @@ impl<'a> Point<'a> {
                 self.quantiles.push(f64::from_bits(quantile));
                 self.values.push(f64::from_bits(value));
             }
-            (7, Content::Length(data)) => self.attributes.push(Attribute::read(data)),
             (8, Content::Varint(flags)) => self.flags = flags as u32,
             _ => {}
         }
@@ -317,6 +350,8 @@ struct Exemplars {
 pub struct Metrics {
     /// The series that are registered here, with their hour.
     pub registered: HashMap<SeriesKey, u64>,
+    /// The signs of points whose series is registered here, or was before.
+    pub signed: Signed,
     series: Series,
     samples: Samples,
     histograms: Histograms,
@@ -391,8 +426,16 @@ impl Metrics {
         let part = MetricPart::new(metric, bytes);
         let hour = arrived / HOUR_NANO;
         let (mut point, mut sorted, mut identity) = (Point::default(), Vec::new(), Vec::new());
+        let common = part.sign(resource, scope);
         for item in &view.items[metric.items.clone()] {
-            point.read(part.kind, bytes.at(*item));
+            let data = bytes.at(*item);
+            let together = point.read_bare(part.kind, data);
+            let sign = together.map(|attributes| point.sign(common, attributes, &mut identity));
+            if let Some(id) = sign.and_then(|sign| known.id_of(sign, hour)) {
+                self.push_point(id, &part, &point, arrived);
+                continue;
+            }
+            point.read_attributes(part.kind, together.unwrap_or(data));
             sorted.clear();
             sorted.extend(point.attributes.iter().cloned());
             sort(&mut sorted);
@@ -412,6 +455,7 @@ impl Metrics {
                 resource.write(&mut series.resource, bytes);
                 scope.write(&mut series.scope, bytes);
             }
+            self.signed.extend(sign.map(|sign| (sign, (id, hour))));
             self.push_point(id, &part, &point, arrived);
         }
     }
@@ -570,6 +614,16 @@ impl<'a> MetricPart<'a> {
             family_name(&text, &unit, kind == Kind::Sum && monotonic, kind == Kind::Gauge)
         };
         Self { kind, name, description, unit, message, temporality: temporality_name, monotonic, is_prometheus, family }
+    }
+
+    /// What all points of a metric have in their signs: as much as tells its series, and their resources, from others.
+    fn sign(&self, resource: &ResourcePart, scope: &ScopePart) -> Sign {
+        let mut common = vec![];
+        self.push_identity(&mut common, false);
+        push_sized(&mut common, &scope.identity);
+        push_sized(&mut common, &resource.identity);
+        common.extend(resource.id.to_le_bytes());
+        xxh3_128(&common)
     }
 
     fn push_identity(&self, out: &mut Vec<u8>, integer: bool) {

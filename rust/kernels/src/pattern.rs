@@ -106,6 +106,9 @@ impl Pattern {
     }
 }
 
+/// Of one match the places of the whole and of every group, None for a group that took no part.
+pub type Places = Vec<Option<(usize, usize)>>;
+
 /// A pattern with what a search needs; one thread at a time can use it.
 pub struct Matcher<'p> {
     pattern: &'p Pattern,
@@ -125,8 +128,28 @@ impl Matcher<'_> {
     }
 
     /// Of the first match the places of the whole and of every group, None for a group that took no part.
-    pub fn captures(&mut self, text: &[u8]) -> Option<Vec<Option<(usize, usize)>>> {
-        let mut from = 0;
+    pub fn captures(&mut self, text: &[u8]) -> Option<Places> {
+        self.captures_from(text, 0)
+    }
+
+    /// Of every match, as Go's `FindAll` tells them: none overlap, and an empty one does not touch the one before.
+    pub fn all_captures(&mut self, text: &[u8]) -> Vec<Places> {
+        let mut found = vec![];
+        let (mut from, mut last_end) = (0, None);
+        while from <= text.len() {
+            let Some(places) = self.captures_from(text, from) else { break };
+            let Some(Some((start, end))) = places.first().copied() else { break };
+            let is_apart = end > from || last_end != Some(start);
+            from = if end > from { end } else { from + character_size(&text[from..]) };
+            last_end = Some(end);
+            if is_apart {
+                found.push(places);
+            }
+        }
+        found
+    }
+
+    fn captures_from(&mut self, text: &[u8], mut from: usize) -> Option<Places> {
         loop {
             self.slots.clear();
             self.slots.resize(2 + 2 * self.pattern.groups.len(), None);
@@ -142,6 +165,12 @@ impl Matcher<'_> {
             return Some(std::iter::once(Some((start, end))).chain(places).collect());
         }
     }
+}
+
+/// Of the character that a text begins with, 1 where it is none.
+fn character_size(text: &[u8]) -> usize {
+    let longest = text.len().min(4);
+    (1..=longest).find(|&size| std::str::from_utf8(&text[..size]).is_ok()).unwrap_or(1)
 }
 
 /// Whether a character begins before a place and ends behind it.

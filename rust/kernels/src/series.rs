@@ -7,16 +7,23 @@ use super::values::Attribute;
 /// The id of a series and the id of the resource it came from.
 pub type SeriesKey = (u64, u64);
 
+/// What says whose a point is, as it was sent: a hash of the bytes, of which one series may have several.
+pub type Sign = u128;
+
+/// The id of the series that points with a sign are of, and the hour in which it was registered.
+pub type Signed = HashMap<Sign, (u64, u64)>;
+
 /// Which series were registered in the current hour, so that a row is written once per hour and series.
 pub struct Registered {
     capacity: usize,
     hours: HashMap<SeriesKey, u64>,
+    signed: Signed,
 }
 
 impl Registered {
     /// Room for so many series.
     pub fn new(capacity: usize) -> Self {
-        Self { capacity, hours: HashMap::new() }
+        Self { capacity, hours: HashMap::new(), signed: HashMap::new() }
     }
 
     /// How many series are known.
@@ -29,8 +36,20 @@ impl Registered {
         self.hours.get(key).is_some_and(|&registered| registered >= hour)
     }
 
-    /// Note series that were stored; what is oldest goes when it is too much.
-    pub fn add(&mut self, series: &HashMap<SeriesKey, u64>) {
+    /// The id of the series with a sign, if it was registered in this hour or a later one: to work it out from sorted
+    /// attributes costs several times as much.
+    pub fn id_of(&self, sign: Sign, hour: u64) -> Option<u64> {
+        self.signed.get(&sign).filter(|(_, registered)| *registered >= hour).map(|(id, _)| *id)
+    }
+
+    /// Note series that were stored, and signs of such; what is oldest goes when it is too much.
+    pub fn add(&mut self, series: &HashMap<SeriesKey, u64>, signed: &Signed) {
+        if self.signed.len() + signed.len() > self.capacity {
+            self.signed.clear();
+        }
+        if signed.len() <= self.capacity {
+            self.signed.extend(signed);
+        }
         if self.hours.len() + series.len() > self.capacity {
             let latest = series.values().copied().max().unwrap_or(0);
             self.hours.retain(|_, hour| *hour >= latest);

@@ -46,6 +46,11 @@ impl Wanted {
         self.fields |= 1 << (number & 63);
     }
 
+    /// Whether nothing was asked for.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.fields == 0 && !self.shows_all
+    }
+
     /// The keys by their numbers.
     pub fn keys(&self) -> &[Box<[u8]>] {
         &self.keys

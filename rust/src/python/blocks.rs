@@ -10,7 +10,7 @@ use pyo3::types::{PyBytes, PyDict};
 
 use super::bytes::joined;
 use airis_kernels::blocks::{Block, Tables};
-use airis_kernels::series::SeriesKey;
+use airis_kernels::series::{SeriesKey, Signed};
 
 /// Pieces that go to a file at once; the system takes 1024.
 const MOST_SLICES: usize = 512;
@@ -20,12 +20,13 @@ const MOST_SLICES: usize = 512;
 pub struct Blocks {
     encoded: Box<dyn Tables>,
     pub registered: HashMap<SeriesKey, u64>,
+    pub signed: Signed,
 }
 
 impl Blocks {
-    /// Of the encoded columns, and the series that are registered in them.
-    pub fn new(encoded: Box<dyn Tables>, registered: HashMap<SeriesKey, u64>) -> Self {
-        Self { encoded, registered }
+    /// Of the encoded columns, the series that are registered in them, and the signs of their points.
+    pub fn new(encoded: Box<dyn Tables>, registered: HashMap<SeriesKey, u64>, signed: Signed) -> Self {
+        Self { encoded, registered, signed }
     }
 
     fn find(&self, table: &str) -> Option<Block<'_>> {

@@ -1,5 +1,6 @@
 //! The Python boundary: what `airis._core` is made of, each part in a file of its own.
 
+mod arrow;
 mod blocks;
 mod bytes;
 #[cfg(unix)]
@@ -24,6 +25,9 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _core {
     use super::*;
+
+    #[pymodule_export]
+    use super::arrow::ArrowTable;
 
     #[pymodule_export]
     use super::edits::Edits;

@@ -5,7 +5,7 @@ use pyo3::types::PyBytes;
 
 use super::fields::invalid;
 use airis_kernels::pattern as patterns;
-use airis_kernels::pattern::Extent;
+use airis_kernels::pattern::{Extent, Places};
 
 /// A regular expression in RE2's syntax, compiled.
 #[pyclass(frozen, module = "airis._core")]
@@ -30,9 +30,15 @@ impl Pattern {
     }
 
     /// Of the first match the places of the whole and of every group.
-    fn search(&self, text: &Bound<'_, PyBytes>) -> Option<Vec<Option<(usize, usize)>>> {
+    fn search(&self, text: &Bound<'_, PyBytes>) -> Option<Places> {
         let bytes = text.as_bytes();
         text.py().detach(|| self.compiled.matcher().captures(bytes))
+    }
+
+    /// Of every match the same, as Go's `FindAll` tells them.
+    fn search_all(&self, text: &Bound<'_, PyBytes>) -> Vec<Places> {
+        let bytes = text.as_bytes();
+        text.py().detach(|| self.compiled.matcher().all_captures(bytes))
     }
 
     /// Whether it matches, which takes less than to say where.

@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 
+use super::arrow::ArrowTable;
 use super::blocks::Blocks;
 use super::bytes::{buffer, joined, malformed, not_supported, signal_of};
 use super::edits::Edits;
@@ -277,10 +278,16 @@ impl View {
         PyList::new(py, found)
     }
 
+    /// The items as an Arrow table, with the columns of the signal's table if none are given.
+    #[pyo3(signature = (columns=None))]
+    fn arrow(slf: &Bound<'_, Self>, columns: Option<&Bound<'_, PyAny>>) -> PyResult<ArrowTable> {
+        ArrowTable::new(slf, columns)
+    }
+
     /// The blocks for the store's tables; metric series are registered unless `series` knows them.
     fn native(&self, py: Python<'_>, arrived_unix_nano: u64, series: &SeriesIndex) -> PyResult<Blocks> {
         self.view.check_repetition().map_err(|fault| malformed(py, &fault))?;
-        let mut registered = HashMap::new();
+        let (mut registered, mut signed) = (HashMap::new(), HashMap::new());
         let encoded = py.detach(|| -> Option<Box<dyn Tables>> {
             Some(match self.view.signal {
                 Signal::Traces => Box::new(Traces::encode(&self.view, arrived_unix_nano)),
@@ -289,13 +296,14 @@ impl View {
                     let known = series.registered.read().unwrap_or_else(PoisonError::into_inner);
                     let mut metrics = Metrics::encode(&self.view, arrived_unix_nano, &known);
                     registered = std::mem::take(&mut metrics.registered);
+                    signed = std::mem::take(&mut metrics.signed);
                     Box::new(metrics)
                 }
                 Signal::Profiles => return None,
             })
         });
         let encoded = encoded.ok_or_else(|| not_supported("profiles"))?;
-        Ok(Blocks::new(encoded, registered))
+        Ok(Blocks::new(encoded, registered, signed))
     }
 }
 
@@ -319,6 +327,8 @@ impl SeriesIndex {
 
     /// Note the series registered in blocks that were stored; what is oldest goes when it is too much.
     fn add(&self, py: Python<'_>, blocks: &Blocks) {
-        py.detach(|| self.registered.write().unwrap_or_else(PoisonError::into_inner).add(&blocks.registered));
+        py.detach(|| {
+            self.registered.write().unwrap_or_else(PoisonError::into_inner).add(&blocks.registered, &blocks.signed)
+        });
     }
 }

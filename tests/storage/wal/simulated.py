@@ -1,4 +1,4 @@
-"""A directory that loses power: what was not synced may be gone, in part, or garbled."""
+"""A directory that loses power, is full, or cannot be read: what was not synced may be gone, in part, or garbled."""
 
 import errno
 import random
@@ -26,10 +26,14 @@ class SimulatedFile:
 
     def append(self, parts: Sequence[bytes]) -> None:
         whole = b"".join(parts)
+        fits = self._disk.room()
         if self._disk.fails("append"):
-            self._node.data += whole[: self._disk.random.randint(0, len(whole))]
+            fits = min(fits, self._disk.random.randint(0, len(whole)))
+        elif len(whole) <= fits:
+            fits = len(whole) + 1
+        self._node.data += whole[: int(min(fits, len(whole)))]
+        if fits <= len(whole):
             raise OSError(errno.ENOSPC, "no space left on device")
-        self._node.data += whole
 
     def sync(self) -> None:
         if self._disk.fails("sync"):
@@ -55,7 +59,22 @@ class SimulatedFiles:
         self.durable: dict[str, Node] = {}
         self.folders: dict[str, SimulatedFiles] = {}
         self.failing: list[str] = []
-        """What is to fail next, once each: append, sync, truncate, create."""
+        """What is to fail next, once each: append, sync, truncate, create, remove, read."""
+        self.unreadable: set[str] = set()
+        """Files that cannot be read."""
+        self.capacity: int | None = None
+        """Bytes of all files that there is room for, those in folders included; None for no limit."""
+        self.disk = self
+        """The directory that this one is a folder of."""
+
+    def used(self) -> int:
+        """Bytes of all files."""
+        return sum(len(n.data) for n in self.current.values()) + sum(f.used() for f in self.folders.values())
+
+    def room(self) -> float:
+        """Bytes that can be written."""
+        limit = self.disk.capacity
+        return float("inf") if limit is None else max(0, limit - self.disk.used())
 
     def fails(self, what: str) -> bool:
         if what in self.failing:
@@ -71,12 +90,14 @@ class SimulatedFiles:
 
     def read(self, name: str, offset: int = 0, size: int = -1) -> bytes:
         data = self._node(name).data
+        if name in self.unreadable or self.fails("read"):
+            raise OSError(errno.EIO, "input/output error")
         return data[offset:] if size < 0 else data[offset : offset + size]
 
     def create(self, name: str) -> SimulatedFile:
         if name in self.current:
             raise FileExistsError(name)
-        if self.fails("create"):
+        if self.fails("create") or not self.room():
             raise OSError(errno.ENOSPC, "no space left on device")
         self.current[name] = Node()
         return SimulatedFile(self, self.current[name])
@@ -89,6 +110,8 @@ class SimulatedFiles:
 
     def remove(self, name: str) -> None:
         self._node(name)
+        if self.fails("remove"):
+            raise OSError(errno.EIO, "input/output error")
         del self.current[name]
 
     def sync(self) -> None:
@@ -98,7 +121,10 @@ class SimulatedFiles:
                 node.durable = b""
 
     def inside(self, folder: str) -> "SimulatedFiles":
-        return self.folders.setdefault(folder, SimulatedFiles(self.random.getrandbits(32)))
+        if folder not in self.folders:
+            self.folders[folder] = SimulatedFiles(self.random.getrandbits(32))
+            self.folders[folder].disk = self.disk
+        return self.folders[folder]
 
     def _node(self, name: str) -> Node:
         if name not in self.current:
@@ -117,6 +143,7 @@ class SimulatedFiles:
         self.current = after
         self.durable = dict(after)
         self.failing.clear()
+        self.capacity = None if self.capacity is None else max(self.capacity, self.used())
         for folder in self.folders.values():
             folder.lose_power()
 

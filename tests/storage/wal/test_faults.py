@@ -204,7 +204,8 @@ def test_what_the_disk_does_not_give_back_does_not_stand_in_the_way(tmp_path: Pa
 async def test_what_is_too_old_goes_though_nothing_is_delivered(tmp_path: Path):
     now = [NOW]
     options = LogOptions(segment_bytes=5000, max_age_s=60)
-    service = LogService(Log(OsFiles(tmp_path), options, lambda: now[0]), collect_s=0.0)
+    log = Log(OsFiles(tmp_path), options, lambda: NOW, monotonic=lambda: now[0])
+    service = LogService(log, collect_s=0.0)
     await service.open()
     subscriber = await service.run(lambda: service.log.subscriber(STORE, 1))
     for number in range(20):

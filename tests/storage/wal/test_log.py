@@ -163,6 +163,18 @@ def test_what_crashes_the_process_again_and_again_is_a_dead_letter(directory: Pa
     assert {letter.reason for letter in log.dead.letters()} == {"under way at 3 crashes"}
 
 
+def test_an_orderly_end_is_no_crash(directory: Path):
+    starts: list[int] = []
+    for _ in range(2 * CRASHES):
+        log = opened(directory)
+        group = log.subscriber(KAFKA, SIGNAL).take()
+        assert group
+        starts.append(group.starts)
+        log.close()
+    assert set(starts) == {1}, "that of the crash before"
+    assert not log.dead.names()
+
+
 def test_segments_go_when_all_have_them(tmp_path: Path):
     log = opened(tmp_path, segment_bytes=300)
     store, kafka = log.subscriber(STORE, SIGNAL), log.subscriber(KAFKA, SIGNAL)
@@ -290,7 +302,7 @@ def test_the_newest_goes_where_that_is_wanted_and_is_counted(tmp_path: Path):
 
 def test_what_is_too_old_goes_and_is_counted(tmp_path: Path):
     clock = Clock()
-    log = Log(OsFiles(tmp_path), LogOptions(segment_bytes=300, max_age_s=60), clock)
+    log = Log(OsFiles(tmp_path), LogOptions(segment_bytes=300, max_age_s=60), clock, monotonic=clock)
     log.open()
     store = log.subscriber(STORE, SIGNAL)
     for number in range(6):
@@ -308,8 +320,18 @@ def test_a_log_has_room_for_so_many_subscribers_of_a_signal(tmp_path: Path):
     for number in range(MAX_SLOTS):
         log.subscriber(f"exporters/{number}", SIGNAL)
     log.subscriber("exporters/other", 2)
-    with pytest.raises(ValueError, match="64 subscribers"):
+    with pytest.raises(ValueError, match=r"64 subscribers.*airis wal forget"):
         log.subscriber("exporters/more", SIGNAL)
+
+
+def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path):
+    log = opened(tmp_path)
+    log.subscriber("exporters/" + "x" * 220, SIGNAL)
+    with pytest.raises(ValueError, match="choose a shorter one"):
+        log.subscriber("exporters/" + "ü" * 60, SIGNAL)
+    with pytest.raises(ValueError, match="the id is too long"):
+        log.subscriber("exporters/" + "x" * 300, SIGNAL)
+    opened(tmp_path)
 
 
 def test_what_nobody_can_take_is_buried_and_can_be_read(tmp_path: Path):
@@ -327,6 +349,18 @@ def test_what_nobody_can_take_is_buried_and_can_be_read(tmp_path: Path):
     ] * 2
     log.dead.remove(letters[0].name)
     assert [letter.name for letter in log.dead.letters()] == [letters[1].name]
+
+
+def test_two_who_bury_the_same_in_the_same_nanosecond_have_a_letter_each(tmp_path: Path):
+    store = Log(OsFiles(tmp_path), LogOptions(), clock=lambda: 7)
+    store.open()
+    subscribers = [store.subscriber(name, 1) for name in ("a", "b")]
+    put(store, [a_put(1, *subscribers)])
+    for subscriber in subscribers:
+        group = subscriber.take()
+        assert group
+        subscriber.bury(group, "400")
+    assert sorted(letter.subscriber for letter in store.dead.letters()) == ["a", "b"]
 
 
 def test_names_of_subscribers_may_be_anything(tmp_path: Path):

@@ -1,9 +1,14 @@
 //! What can be read of an item on one way through it, together with whatever else is asked of the same one.
 
-use super::super::trail::{Hit, Wanted};
+use super::super::otlp::Signal;
+use super::super::trail::{Hit, Trail, Wanted};
+use super::super::view::item_attributes;
 use super::super::wire::{Content, Field};
 use super::scalars::At;
 use super::{Datum, Level, Read, Source, Unusual};
+
+/// The numbers that attributes of items have are below.
+const MAX_ATTRIBUTES: usize = 16;
 
 /// How a source is read out of what was spotted in an item.
 #[derive(Clone, Copy)]
@@ -74,16 +79,57 @@ impl Quick {
     }
 }
 
+/// Spots in one item after the other all that is wanted.
+pub struct Spotter<'a> {
+    /// With the number of the attributes of the items that are looked at.
+    wanted: Wanted,
+    /// By the number of the attributes, on which it depends what is another field.
+    trails: [Trail; MAX_ATTRIBUTES],
+    spotted: Spotted<'a>,
+}
+
+impl<'a> Spotter<'a> {
+    /// Of items that are yet to come.
+    pub fn new(wanted: &Wanted) -> Self {
+        Self { wanted: wanted.clone(), trails: Default::default(), spotted: Spotted::new(wanted) }
+    }
+
+    /// The items that follow are of this signal, and points of data of this kind.
+    #[inline(always)]
+    pub fn expect(&mut self, signal: Signal, kind: u32) {
+        if !self.wanted.keys().is_empty() {
+            self.wanted.attributes = item_attributes(signal, kind);
+        }
+    }
+
+    /// See what an item has of all that is wanted, on one way through it.
+    #[inline(never)]
+    pub fn spot(&mut self, message: &'a [u8]) {
+        if self.wanted.is_empty() {
+            return;
+        }
+        self.spotted.clear();
+        let (spotted, number) = (&mut self.spotted, self.wanted.attributes as usize);
+        self.trails[number % MAX_ATTRIBUTES].walk(message, &self.wanted, |hit| spotted.note(hit));
+    }
+
+    /// What the last item had of it.
+    #[inline(always)]
+    pub fn spotted(&self) -> &Spotted<'a> {
+        &self.spotted
+    }
+}
+
 impl<'a> Spotted<'a> {
     /// Room for what is wanted.
-    pub fn new(wanted: &Wanted) -> Self {
+    fn new(wanted: &Wanted) -> Self {
         let fields = wanted.fields().map(|number| (number, Seen::Nothing)).collect();
         Self { attributes: vec![Seen::Nothing; wanted.keys().len()], missing: 0, fields }
     }
 
     /// Begin with another item.
     #[inline(always)]
-    pub fn clear(&mut self) {
+    fn clear(&mut self) {
         self.missing = self.attributes.len();
         self.attributes.iter_mut().for_each(|seen| *seen = Seen::Nothing);
         self.fields.iter_mut().for_each(|(_, seen)| *seen = Seen::Nothing);
@@ -91,7 +137,7 @@ impl<'a> Spotted<'a> {
 
     /// Take note of what was found, and tell whether to go on: of attributes the first counts, of fields the last.
     #[inline(always)]
-    pub fn note(&mut self, hit: Hit<'a>) -> bool {
+    fn note(&mut self, hit: Hit<'a>) -> bool {
         match hit {
             Hit::Attribute(entry) => {
                 if let Some(number) = entry.number

@@ -1,14 +1,11 @@
 //! The answers of a predicate for the items of a payload.
 
-use super::super::fields::{Datum, Found, Level, Spotted};
+use super::super::fields::{Datum, Found, Level, Spotter};
 use super::super::pattern::Matcher;
-use super::super::trail::{Trail, Wanted};
-use super::super::view::{self, Item, View, item_attributes};
+use super::super::view::{self, Item, View};
 use super::{Node, Place, Predicate, Type};
 
 const LEVELS: usize = Level::Exemplar as usize + 1;
-/// The numbers that attributes of items have are below.
-const MAX_ATTRIBUTES: usize = 16;
 
 impl Predicate {
     /// One byte for every item in order: 1 where the condition holds, else 0.
@@ -44,12 +41,8 @@ struct Evaluation<'p, 'a> {
     /// Counts up where another message of the level, or of one above it, is looked at.
     states: [u64; LEVELS],
     data: Vec<Kept<Option<Found<'a>>>>,
-    /// As of the predicate, with the number of the attributes.
-    wanted: Wanted,
-    /// By the number of the attributes, on which it depends what is another field.
-    trails: [Trail; MAX_ATTRIBUTES],
-    spotted: Spotted<'a>,
-    /// The state of the items at which that was seen.
+    spotter: Spotter<'a>,
+    /// The state of the items at which it looked.
     spotted_at: u64,
     answers: Vec<Kept<bool>>,
     matchers: Vec<Matcher<'p>>,
@@ -64,9 +57,7 @@ impl<'p, 'a> Evaluation<'p, 'a> {
             elements: [&[]; LEVELS],
             states: [0; LEVELS],
             data: vec![Kept { at: 0, found: None }; predicate.sources.len()],
-            wanted: predicate.wanted.clone(),
-            trails: Default::default(),
-            spotted: Spotted::new(&predicate.wanted),
+            spotter: Spotter::new(&predicate.wanted),
             spotted_at: 0,
             answers: vec![Kept { at: 0, found: false }; predicate.cells],
             matchers: predicate.patterns.iter().map(|pattern| pattern.matcher()).collect(),
@@ -82,9 +73,7 @@ impl<'p, 'a> Evaluation<'p, 'a> {
             self.item.message = item.message;
         } else {
             self.item = *item;
-            if !self.wanted.keys().is_empty() {
-                self.wanted.attributes = item_attributes(self.predicate.signal, item.kind);
-            }
+            self.spotter.expect(self.predicate.signal, item.kind);
         }
     }
 
@@ -141,15 +130,6 @@ impl<'p, 'a> Evaluation<'p, 'a> {
         }
     }
 
-    /// See what the item has of all that is looked for on the way through it.
-    #[inline(never)]
-    fn spot(&mut self) {
-        self.spotted_at = self.states[Level::Item as usize];
-        self.spotted.clear();
-        let (spotted, number) = (&mut self.spotted, self.wanted.attributes as usize);
-        self.trails[number % MAX_ATTRIBUTES].walk(self.item.message, &self.wanted, |hit| spotted.note(hit));
-    }
-
     /// Do something with what is found in a source.
     #[inline(always)]
     fn with<R>(&mut self, slot: usize, work: impl FnOnce(&mut Self, Option<Datum>) -> R) -> R {
@@ -157,10 +137,11 @@ impl<'p, 'a> Evaluation<'p, 'a> {
         let known = &predicate.sources[slot];
         let (source, level) = (&known.source, known.source.level as usize);
         if let Some(quick) = known.quick {
-            if self.spotted_at != self.states[Level::Item as usize] {
-                self.spot();
+            let at = self.states[Level::Item as usize];
+            if std::mem::replace(&mut self.spotted_at, at) != at {
+                self.spotter.spot(self.item.message);
             }
-            if let Ok(found) = quick.read(&self.spotted) {
+            if let Ok(found) = quick.read(self.spotter.spotted()) {
                 return work(self, found);
             }
         }

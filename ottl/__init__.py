@@ -1,0 +1,1 @@
+"""The OpenTelemetry Transformation Language: statements and conditions on telemetry."""
