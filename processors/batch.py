@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 from pydantic import Field, field_validator, model_validator
@@ -53,7 +53,7 @@ class BatchConfig(Config):
     metadata_keys: list[str] = Field(
         default_factory=list[str],
         description="Client metadata (names in any case) whose values are never mixed in one batch; "
-        "these keys are handed on, others end here.",
+        "these keys are handed on, others end here. auth.subject is what an authenticator says of the client.",
     )
     metadata_cardinality_limit: int = Field(
         default=1000,
@@ -151,7 +151,7 @@ class BatchProcessor(Processor[BatchConfig]):
 
     def _key(self, batch: Batch) -> GroupKey:
         origin = batch.origin
-        values = tuple(origin.metadata.get(key, ()) for key in self.config.metadata_keys)
+        values = tuple(origin.sent(key) for key in self.config.metadata_keys)
         return batch.signal, origin.receiver, origin.transport, origin.tenant, values
 
     def _group(self, key: GroupKey, origin: Origin) -> Group:
@@ -161,14 +161,13 @@ class BatchProcessor(Processor[BatchConfig]):
         if limit and self.config.metadata_keys and len(self._groups) >= limit:
             # Permanent in the Collector, whose groups last as long as its process; here they come and go.
             raise Retryable(f"{limit} metadata values are on the way (metadata_cardinality_limit)", retry_after=1.0)
-        shared = {name: origin.metadata[name] for name in self.config.metadata_keys if name in origin.metadata}
 
         async def deliver(batches: Sequence[Batch]) -> None:
             with self._using(key, group):
                 await self._deliver(batches, group.origin)
 
         limits = Limits(items=min(self.max_items, JOINED_ITEMS), in_flight=IN_FLIGHT)
-        group = Group(replace(origin, metadata=shared), GroupCommit(deliver, limits))
+        group = Group(origin.only(self.config.metadata_keys), GroupCommit(deliver, limits))
         return group
 
     @contextmanager

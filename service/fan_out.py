@@ -165,7 +165,8 @@ def _alone(error: Outcome) -> Outcome:
 
 def _sender(batch: Batch) -> tuple[Hashable, ...]:
     origin = batch.origin
-    return (origin.receiver, origin.tenant, tuple(sorted(origin.metadata.items())))
+    known = tuple(sorted(origin.metadata.items())), tuple(sorted(origin.auth.items()))
+    return (origin.receiver, origin.tenant, *known)
 
 
 def _roughly(batch: Batch) -> tuple[Hashable, ...]:

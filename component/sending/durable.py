@@ -14,7 +14,7 @@ from airis.component.sending.grouping import Grouping
 from airis.component.sending.queue import Taken, size_in
 from airis.component.sending.room import FULL_RETRY_S, Room
 from airis.component.sending.snapshot import QueueSnapshot
-from airis.data import NO_METADATA, Batch, Origin, Signal, join
+from airis.data import NO_AUTH, NO_METADATA, Batch, Origin, Signal, join
 from airis.storage.wal.log import Full, Put
 from airis.storage.wal.segment import Amount, Entry
 from airis.storage.wal.service import LogService
@@ -332,9 +332,12 @@ def encode_meta(origin: Origin, keys: tuple[str, ...] = ()) -> bytes:
     content: dict[str, object] = {}
     if origin.tenant:
         content["tenant"] = origin.tenant
-    kept = {name: list(origin.metadata[name]) for name in sorted(origin.metadata) if not keys or name in keys}
-    if kept:
-        content["metadata"] = kept
+    if keys:
+        origin = origin.only(keys)
+    if origin.metadata:
+        content["metadata"] = {name: list(values) for name, values in origin.metadata.items()}
+    if origin.auth:
+        content["auth"] = dict(origin.auth)
     return json.dumps(content, separators=(",", ":"), sort_keys=True).encode()
 
 
@@ -342,7 +345,9 @@ def _origin_of(meta: bytes) -> Origin:
     """The opposite, as far as it was kept."""
     content = json.loads(meta or b"{}")
     metadata = {name: tuple(values) for name, values in content.get("metadata", {}).items()}
-    return Origin(tenant=content.get("tenant", ""), metadata=metadata or NO_METADATA)
+    return Origin(
+        tenant=content.get("tenant", ""), metadata=metadata or NO_METADATA, auth=content.get("auth") or NO_AUTH
+    )
 
 
 def _batch_of(signal: Signal, group: Group, found: list[tuple[Entry, bytes]]) -> Batch:

@@ -178,8 +178,7 @@ class MemoryQueue:
         joins = self._joins
         if joins is None:
             return None
-        metadata = batch.origin.metadata
-        return batch.origin.tenant, *(metadata.get(key.lower(), ()) for key in joins.partition.metadata_keys)
+        return batch.origin.tenant, *(batch.origin.sent(key.lower()) for key in joins.partition.metadata_keys)
 
     def _measure(self, batch: Batch) -> int:
         return size_in(self._joins.sizer, batch) if self._joins else 1

@@ -65,7 +65,7 @@ class Zpages(Extension[ZpagesConfig]):
     async def start(self, host: Host) -> None:
         """Listen."""
         self._host = host
-        await self._server.start()
+        await self._server.start(host)
 
     async def shutdown(self) -> None:
         """Stop listening."""

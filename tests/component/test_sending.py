@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from airis.component import Partial, Permanent, Retryable, Telemetry
-from airis.component.sending import Sending, SendingConfig
+from airis.component.sending import Sending, SendingConfig, durable
 from airis.component.sending.grouping import Grouping
 from airis.component.testing import FakeHost
 from airis.data import Batch, Origin, Signal, kernels
@@ -419,3 +420,12 @@ async def test_the_books_balance(exporters: Exporters, queue: dict[str, Any]):
     assert sent == 5
     assert sent + failed + queued == 10
     assert kernels.backend
+
+
+@pytest.mark.parametrize("keys", [(), ("auth.subject", "team")])
+def test_what_is_kept_on_disk_of_a_client_is_what_the_keys_name(keys: tuple[str, ...]) -> None:
+    origin = Origin(tenant="t", metadata={"team": ("a",), "x": ("y",)}, auth={"subject": "alice", "group": "g"})
+
+    kept = durable._origin_of(durable._meta(origin, keys))
+
+    assert kept == (replace(origin.only(keys), tenant="t") if keys else origin)

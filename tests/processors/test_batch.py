@@ -391,6 +391,34 @@ async def test_tenants_and_metadata_keys_are_never_mixed() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("keys", "hands_on"),
+    [
+        (["auth.subject"], [("1", {"subject": "alice"}), ("2", {"subject": "bob"}), ("3", {"subject": "alice"})]),
+        ([], [("1", {}), ("2", {}), ("3", {})]),
+    ],
+)
+async def test_clients_are_kept_apart_by_who_they_are_where_that_is_a_key(
+    keys: list[str], hands_on: list[tuple[str, dict[str, str]]]
+) -> None:
+    sink = Sink()
+    processor = processor_before(sink, {"metadata_keys": keys})
+    clients = [("1", "alice"), ("2", "bob"), ("3", "alice")]
+    for name, subject in clients:
+        await processor.consume(spans(name, origin=Origin("otlp", "grpc", auth={"subject": subject, "group": "g"})))
+    assert [dict(batch.origin.auth) for batch in sink.batches] == [auth for _, auth in hands_on]
+
+    sink.batches.clear()
+    sink.gate.clear()
+    firsts = [spans(name, origin=Origin("otlp", "grpc", auth={"subject": subject})) for name, subject in clients[:2]]
+    tasks = await submit_while_busy(processor, sink, firsts)
+    tasks += await submit_while_busy(processor, sink, firsts * 2)
+    sink.gate.set()
+    await asyncio.gather(*tasks)
+    subjects = {batch.origin.auth.get("subject") for batch in sink.batches}
+    assert subjects == ({"alice", "bob"} if keys else {None})
+
+
 async def test_too_many_metadata_values_are_retryable_and_only_while_they_are_on_the_way() -> None:
     sink = Sink()
     processor = processor_before(sink, {"metadata_keys": ["team"], "metadata_cardinality_limit": 1})
