@@ -3,5 +3,6 @@
 from airis.component.sending.config import QueueBatchConfig, SendingConfig, SendingQueueConfig
 from airis.component.sending.exporter import Sends
 from airis.component.sending.sender import Attempt, Sending
+from airis.component.sending.snapshot import SendingSnapshot
 
-__all__ = ["Attempt", "QueueBatchConfig", "Sending", "SendingConfig", "SendingQueueConfig", "Sends"]
+__all__ = ["Attempt", "QueueBatchConfig", "Sending", "SendingConfig", "SendingQueueConfig", "SendingSnapshot", "Sends"]

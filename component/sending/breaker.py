@@ -73,6 +73,8 @@ class CircuitBreaker:
         self._round = 0
         """Of trials; one of an earlier round says nothing about this one."""
         self.state = State.CLOSED
+        self.since = clock()
+        """When it came into this state, by the clock."""
         telemetry.gauge(
             "airis_circuit_breaker_state",
             "1",
@@ -166,6 +168,7 @@ class CircuitBreaker:
         if state is self.state:
             return
         self.state = state
+        self.since = self._clock()
         self._changes.add(1, state=state.name.lower())
         tell = self._telemetry.log.warning if state is State.OPEN else self._telemetry.log.info
         tell("circuit breaker", state=state.name.lower())

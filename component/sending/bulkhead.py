@@ -74,6 +74,16 @@ class Bulkhead:
             "airis_concurrency_waiting", "{request}", "Those that wait for a place.", lambda: float(len(self._waiting))
         )
 
+    @property
+    def under_way(self) -> int:
+        """Requests that have a place."""
+        return self._taken
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for one."""
+        return len(self._waiting)
+
     @asynccontextmanager
     async def place(self) -> AsyncGenerator[None]:
         """Around a request; raises NoPlace where none becomes free in time."""

@@ -12,6 +12,7 @@ from airis.component.errors import Permanent, Retryable
 from airis.component.sending.config import SendingQueueConfig
 from airis.component.sending.grouping import Grouping
 from airis.component.sending.queue import FULL_RETRY_S, Taken, full, size_in
+from airis.component.sending.snapshot import QueueSnapshot
 from airis.data import NO_METADATA, Batch, Origin, Signal, join
 from airis.storage.wal.log import Full, Put
 from airis.storage.wal.segment import Entry
@@ -52,6 +53,8 @@ class DurableQueue:
         self._limit = config.queue_size if "queue_size" in config.model_fields_set else 0
         self._pending = 0
         """What is being put, in the unit of the limit."""
+        self._oldest_unix_nano = 0
+        """From the log's thread: when the oldest arrived that is not settled; 0 where that is not known."""
         self._is_closed = False
         self._changed = asyncio.Condition()
         self._next_start = 0.0
@@ -64,6 +67,19 @@ class DurableQueue:
     def capacity(self) -> float:
         """Most that the log may hold for it, 0 for no limit but its own."""
         return self._limit
+
+    def snapshot(self) -> QueueSnapshot:
+        """What the log holds for this exporter."""
+        owed, oldest = self.subscriber.owed, self._oldest_unix_nano
+        return QueueSnapshot(
+            is_durable=True,
+            items=owed.items,
+            size_bytes=owed.size_bytes,
+            batches=owed.batches,
+            oldest_age_s=max(0.0, (self._clock() - oldest) / 1e9) if oldest and owed.batches else None,
+            fill=self.size() / self._limit if self._limit else None,
+            consumers=self._config.num_consumers,
+        )
 
     async def put(self, batch: Batch, enqueued: Callable[[Batch], None]) -> None:
         """Return when the batch is on the disk; raises Retryable where there is no room."""
@@ -146,6 +162,7 @@ class DurableQueue:
                 taken = self._take()
             finally:
                 self._losses.extend(self.subscriber.losses().items())
+                self._oldest_unix_nano = self.subscriber.oldest_unix_nano
             if taken is not None:
                 found.append(taken)
 
@@ -193,7 +210,12 @@ class DurableQueue:
     async def settle(self, taken: Taken, error: Exception | None = None) -> None:
         """Note that it is done with."""
         group: Group = taken.ticket  # type: ignore[assignment]
-        await self._service.run(lambda: self.subscriber.settle(group))
+
+        def work() -> None:
+            self.subscriber.settle(group)
+            self._oldest_unix_nano = self.subscriber.oldest_unix_nano
+
+        await self._service.run(work)
         async with self._changed:
             self._changed.notify_all()
 

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from airis.component.errors import Partial, Retryable
 from airis.component.sending.config import SendingQueueConfig
+from airis.component.sending.snapshot import QueueSnapshot
 from airis.data import Batch, Signal, combined_id, join
 
 FULL_RETRY_S = 1.0
@@ -69,6 +70,10 @@ class Queue(Protocol):
         """Most that may be in it, 0 for no limit."""
         ...
 
+    def snapshot(self) -> QueueSnapshot:
+        """What is in it."""
+        ...
+
     async def close(self) -> None:
         """Take nothing new; who takes gets what is left (in memory), or None."""
         ...
@@ -112,6 +117,8 @@ class MemoryQueue:
         self._clock = clock
         self._partitions: OrderedDict[Hashable, _Partition] = OrderedDict()
         self._size = 0
+        self._unsettled: dict[int, _Held] = {}
+        """What is counted in the size, oldest first."""
         self._is_closed = False
         self._changed = asyncio.Condition()
 
@@ -122,6 +129,20 @@ class MemoryQueue:
     def capacity(self) -> float:
         """Most that may be in it."""
         return self._config.queue_size
+
+    def snapshot(self) -> QueueSnapshot:
+        """What is in it."""
+        held = self._unsettled.values()
+        oldest = next((self._clock() - each.since for each in held), None)
+        return QueueSnapshot(
+            is_durable=False,
+            items=sum(each.batch.items for each in held),
+            size_bytes=sum(each.batch.size_bytes for each in held),
+            batches=len(held),
+            oldest_age_s=oldest,
+            fill=self.size() / self.capacity(),
+            consumers=self._config.num_consumers,
+        )
 
     async def put(self, batch: Batch, enqueued: Callable[[Batch], None]) -> None:
         """Return when it is in the queue or, with wait_for_result, delivered."""
@@ -136,7 +157,9 @@ class MemoryQueue:
             done = asyncio.get_running_loop().create_future() if self._config.wait_for_result else None
             self._size += size
             partition = self._partitions.setdefault(self._key(batch), _Partition())
-            partition.waiting.append(_Held(batch, size, self._clock(), done))
+            held = _Held(batch, size, self._clock(), done)
+            self._unsettled[id(held)] = held
+            partition.waiting.append(held)
             partition.size += self._measure(batch)
             enqueued(batch)
             self._changed.notify_all()
@@ -204,9 +227,9 @@ class MemoryQueue:
                     each.done.set_result(None)
                 else:
                     each.done.set_exception(outcome)
-        self._size -= sum(each.size for each in held)
-        for each in held:
-            each.size = 0  # settled twice is settled once
+        for each in held:  # settled twice is settled once
+            if self._unsettled.pop(id(each), None) is not None:
+                self._size -= each.size
         async with self._changed:
             self._changed.notify_all()
 

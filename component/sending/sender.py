@@ -6,6 +6,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from typing import Any
 
 from airis.component.errors import ConsumeError, Partial, Permanent, Retryable
@@ -17,6 +18,7 @@ from airis.component.sending.bulkhead import Bulkhead, NoPlace
 from airis.component.sending.config import SendingConfig
 from airis.component.sending.grouping import Grouping, grouping_of
 from airis.component.sending.queue import MemoryQueue, Queue, Taken
+from airis.component.sending.snapshot import BreakerSnapshot, BulkheadSnapshot, SendingSnapshot, SignalSnapshot
 from airis.component.telemetry import Telemetry, by_signal
 from airis.component.words import quoted
 from airis.data import Batch, Signal, kernels, parts_of
@@ -32,6 +34,24 @@ PAUSE_S = 1.0
 """After what must not happen, such as a log that cannot be read."""
 HOPELESS_PARTS = 16
 """When so many parts of a batch are refused behind one another, the rest is not tried part by part."""
+
+
+@dataclass(slots=True)
+class Failing:
+    """Whether anything of a signal goes through, by the clock."""
+
+    error: str = ""
+    last: float | None = None
+    since: float | None = None
+
+    def note(self, error: Exception | None, now: float) -> None:
+        """Something was delivered, or not."""
+        if error is None:
+            self.since = None
+            return
+        self.error, self.last = _reason(error), now
+        if self.since is None:
+            self.since = now
 
 
 class Sending:
@@ -77,8 +97,38 @@ class Sending:
         self._idle = asyncio.Event()
         self._successes: Counter[Signal] = Counter()
         """Each signal may have an endpoint of its own, which is away by itself."""
+        self._under_way: Counter[Signal] = Counter()
+        self._failures: dict[Signal, Failing] = defaultdict(Failing)
         if self.has_queue:
             self._declare()
+
+    def snapshot(self) -> SendingSnapshot:
+        """What is queued, under way and going wrong at this moment; cheap, and never waits."""
+        now, breaker, bulkhead = self._clock(), self._breaker, self._bulkhead
+        return SendingSnapshot(
+            tuple(self._signal_snapshot(s, now) for s in Signal if s in self._under_way or s in self._queues),
+            BreakerSnapshot(breaker.state, now - breaker.since) if breaker else None,
+            BulkheadSnapshot(int(bulkhead.limit), bulkhead.under_way, bulkhead.waiting) if bulkhead else None,
+        )
+
+    def _signal_snapshot(self, signal: Signal, now: float) -> SignalSnapshot:
+        queue, failing = self._queues.get(signal), self._failures[signal]
+        return SignalSnapshot(
+            signal,
+            queue.snapshot() if queue else None,
+            self._under_way[signal],
+            failing.error,
+            None if failing.last is None else now - failing.last,
+            None if failing.since is None else now - failing.since,
+            self._outcomes(signal) if self.has_queue else {},
+        )
+
+    def _outcomes(self, signal: Signal) -> dict[str, int]:
+        counts = {"delivered": self._sent[signal].value, "refused": self._refused[signal].value}
+        for labels, value in list(self._dropped.values.items()):
+            if ("signal", signal.value) in labels:
+                counts[dict(labels)["reason"]] = value
+        return {outcome: int(count) for outcome, count in counts.items() if count}
 
     @property
     def has_queue(self) -> bool:
@@ -105,7 +155,7 @@ class Sending:
         self._refused = by_signal(telemetry, "otelcol_exporter_enqueue_failed", "that the queue did not take")
         self._queued = by_signal(telemetry, "airis_exporter_enqueued", "taken into the queue")
         self._dropped = telemetry.counter(
-            "airis_exporter_dropped_items", "{item}", "Items that were given up, by the reason."
+            "airis_exporter_dropped_items", "{item}", "Items that were given up, by reason and signal."
         )
         self._buried = telemetry.counter(
             "airis_exporter_dead_letter_items", "{item}", "Items put among the dead letters."
@@ -246,7 +296,11 @@ class Sending:
             self._check()
             async with self._turns[signal]:
                 self._check()
-                yield
+                self._under_way[signal] += 1
+                try:
+                    yield
+                finally:
+                    self._under_way[signal] -= 1
         finally:
             self._held -= 1
             if not self._held:
@@ -264,13 +318,20 @@ class Sending:
             raise Retryable("the exporter is shut down")
 
     async def _guarded(self, signal: Signal, attempt: Attempt) -> None:
-        async with AsyncExitStack() as guards:
-            # Who waits for a place says nothing about the destination.
-            if self._bulkhead is not None:
-                await guards.enter_async_context(self._bulkhead.place())
-            if self._breaker is not None:
-                await guards.enter_async_context(self._breaker.watch())
-            await attempt()
+        try:
+            async with AsyncExitStack() as guards:
+                # Who waits for a place says nothing about the destination.
+                if self._bulkhead is not None:
+                    await guards.enter_async_context(self._bulkhead.place())
+                if self._breaker is not None:
+                    await guards.enter_async_context(self._breaker.watch())
+                await attempt()
+        except (CircuitOpen, NoPlace):
+            raise  # nothing was sent
+        except Exception as error:
+            self._failures[signal].note(None if isinstance(error, Partial) else error, self._clock())
+            raise
+        self._failures[signal].note(None, self._clock())
         self._successes[signal] += 1
 
     # Those who empty a queue
@@ -282,7 +343,12 @@ class Sending:
                 taken = await queue.take()
                 if taken is None:
                     return
-                await self._send(queue, taken)
+                signal = taken.batch.signal
+                self._under_way[signal] += 1
+                try:
+                    await self._send(queue, taken)
+                finally:
+                    self._under_way[signal] -= 1
             except asyncio.CancelledError:
                 if taken is not None:
                     await self._leave(queue, taken)
@@ -439,7 +505,7 @@ class Sending:
         if not items:
             return
         self._failed[signal].add(items)
-        self._dropped.add(items, reason=reason)
+        self._dropped.add(items, reason=reason, signal=str(signal))
         self._telemetry.log.error("not delivered", items=items, signal=str(signal), why=reason, error=_reason(error))
 
 

@@ -341,6 +341,13 @@ class Subscriber:
             heapq.heappop(self._lowest)
         return min(self._lowest[0], self.next_sequence) if self._lowest else self.next_sequence
 
+    @property
+    def oldest_unix_nano(self) -> int:
+        """When the oldest arrived that is known and not settled; 0 for nothing."""
+        groups = (group.entries for group in (*self._again, *self._aside, *self._out.values()))
+        first = [entries[0].head for entries in (*groups, *self._ready.values()) if entries]
+        return min(first, key=lambda head: head.sequence).wall_unix_nano if first else 0
+
     def close(self) -> None:
         """Let go of the journal."""
         self.journal.close()
