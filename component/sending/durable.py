@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 
@@ -42,6 +42,7 @@ class DurableQueue:
     ) -> None:
         """`clock` gives the wall time in nanoseconds; `lost` is told what the log gave up, by reason and items."""
         self.subscriber = subscriber
+        self.recovered = subscriber.owed.items + subscriber.untold.total()
         self._service = service
         self._signal = signal
         self._config = config
@@ -80,6 +81,13 @@ class DurableQueue:
             fill=self.size() / self._limit if self._limit else None,
             consumers=self._config.num_consumers,
         )
+
+    def lost(self) -> Mapping[str, int]:
+        """What the log gave up."""
+        lost = self.subscriber.untold
+        for reason, items in list(self._losses):
+            lost[reason] += items
+        return lost
 
     async def put(self, batch: Batch, enqueued: Callable[[Batch], None]) -> None:
         """Return when the batch is on the disk; raises Retryable where there is no room."""
@@ -136,7 +144,7 @@ class DurableQueue:
         while not self._is_closed:
             taken = await self._taken()
             while self._losses:
-                self._lost(*self._losses.popleft())
+                self._tell()
                 async with self._changed:
                     self._changed.notify_all()  # there is more room
             if taken is not None:
@@ -153,6 +161,9 @@ class DurableQueue:
                 except TimeoutError:
                     pass
         return None
+
+    def _tell(self) -> None:
+        self._lost(*self._losses.popleft())
 
     async def _taken(self) -> Taken | None:
         found: list[Taken] = []
@@ -245,6 +256,10 @@ class DurableQueue:
 
     async def close(self) -> None:
         """What is in the log stays there."""
+        with suppress(OSError):
+            await self._service.run(lambda: None)  # behind whatever is being put
+        while self._losses:
+            self._tell()
         async with self._changed:
             self._is_closed = True
             self._changed.notify_all()

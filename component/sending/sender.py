@@ -13,6 +13,7 @@ from airis.component.errors import ConsumeError, Partial, Permanent, Retryable
 from airis.component.lifecycle import Host
 from airis.component.occasional import Occasional
 from airis.component.retry import Retry
+from airis.component.sending.accounts import Accounts
 from airis.component.sending.breaker import CircuitBreaker, CircuitOpen
 from airis.component.sending.bulkhead import Bulkhead, NoPlace
 from airis.component.sending.config import SendingConfig
@@ -121,6 +122,7 @@ class Sending:
             None if failing.last is None else now - failing.last,
             None if failing.since is None else now - failing.since,
             self._outcomes(signal) if self.has_queue else {},
+            self._accounts.snapshot(signal, queue.lost() if queue else {}) if self.has_queue else None,
         )
 
     def _outcomes(self, signal: Signal) -> dict[str, int]:
@@ -153,7 +155,7 @@ class Sending:
         self._sent = by_signal(telemetry, "otelcol_exporter_sent", "delivered")
         self._failed = by_signal(telemetry, "otelcol_exporter_send_failed", "not delivered")
         self._refused = by_signal(telemetry, "otelcol_exporter_enqueue_failed", "that the queue did not take")
-        self._queued = by_signal(telemetry, "airis_exporter_enqueued", "taken into the queue")
+        self._accounts = Accounts(telemetry)
         self._dropped = telemetry.counter(
             "airis_exporter_dropped_items", "{item}", "Items that were given up, by reason and signal."
         )
@@ -207,6 +209,9 @@ class Sending:
             await self._abandon()
             raise
         finally:
+            for signal, queue in self._queues.items():
+                if queue.is_durable:
+                    self._accounts.kept[signal].add(queue.snapshot().items + sum(queue.lost().values()))
             self._queues.clear()
 
     async def _abandon(self) -> None:
@@ -234,6 +239,7 @@ class Sending:
             if self._is_closed:  # meanwhile
                 raise Retryable("the exporter is shut down")
             self._queues[signal] = queue
+            self._accounts.recovered[signal].add(queue.recovered)
             for _ in range(self.config.sending_queue.num_consumers):
                 consumer = asyncio.create_task(self._work(queue))
                 self._consumers.add(consumer)
@@ -269,19 +275,17 @@ class Sending:
                 await self.retry(lambda: self._guarded(batch.signal, attempt))
             return
         self._check()
-        is_queued = False
-
-        def enqueued(batch: Batch) -> None:
-            nonlocal is_queued
-            is_queued = True
-            self._queued[batch.signal].add(batch.items)
-
+        entry = self._accounts.entry(batch)
         try:
             queue = self._queues.get(batch.signal) or await self._queue(batch.signal)
-            await queue.put(batch, enqueued)
-        except ConsumeError:
-            if not is_queued:  # else it is the outcome, and counted where it came about
+            await queue.put(batch, entry.enqueued)
+        except ConsumeError as error:
+            entry.left(error)
+            if not entry.is_queued:  # else it is the outcome, and counted where it came about
                 self._refused[batch.signal].add(batch.items)
+            raise
+        except asyncio.CancelledError as error:
+            entry.left(error)
             raise
         except (OSError, ValueError) as error:
             self._refused[batch.signal].add(batch.items)
@@ -366,9 +370,10 @@ class Sending:
         """What did not come to its end stays on disk, and is lost in memory; what did is left as it is."""
         error = Retryable("the exporter is shut down")
         if not queue.is_durable and not taken.is_done:
-            self._give_up(taken.batch.signal, taken.batch.items, "refused" if self._is_open else "shutdown", error)
+            left = taken.batch.items - taken.counted
+            self._give_up(taken.batch.signal, left, "refused" if self._is_open else "shutdown", error, taken)
         with suppress(OSError):  # the log is closed: it comes again at the next start
-            await queue.give_back(taken, error)
+            await self._give_back(queue, taken, error)
 
     async def _send(self, queue: Queue, taken: Taken) -> None:
         batch = taken.batch
@@ -379,7 +384,7 @@ class Sending:
                 return
             await self._persist(batch, queue.is_durable)
         except Partial as error:
-            self._count_delivered(batch, error)
+            self._count_delivered(taken, batch, error)
             await self._settle(queue, taken, error)
         except Retryable as error:
             await self._postpone(queue, taken, batch.items, error)
@@ -387,15 +392,16 @@ class Sending:
             if not isinstance(error, ConsumeError):
                 self._telemetry.log.error("export failed", exc_info=error)
             if not taken.is_alone:
+                self._accounts.end(taken, comes_again=True)
                 await queue.split(taken)  # so that a bad batch does not take the good ones with it
             elif queue.is_durable:
                 await self._send_parts(queue, taken, batch, error)
                 await self._settle(queue, taken, error)
             else:
-                self._give_up(batch.signal, batch.items, "refused", error)
+                self._give_up(batch.signal, batch.items, "refused", error, taken)
                 await self._settle(queue, taken, error)
         else:
-            self._count_delivered(batch)
+            self._count_delivered(taken, batch)
             await self._settle(queue, taken)
 
     def _parts(self, batch: Batch) -> list[Batch]:
@@ -416,7 +422,7 @@ class Sending:
             try:
                 await self._persist(part, queue.is_durable)
             except Partial as error:
-                self._count_delivered(part, error)
+                self._count_delivered(taken, part, error)
                 rejected, outcome = rejected + error.rejected, error
             except Retryable as error:
                 await self._postpone(queue, taken, left, error)
@@ -425,10 +431,10 @@ class Sending:
                 if queue.is_durable:
                     await self._send_parts(queue, taken, part, error)
                 else:
-                    self._give_up(part.signal, part.items, "refused", error)
+                    self._give_up(part.signal, part.items, "refused", error, taken)
                     rejected, outcome = rejected + part.items, error
             else:
-                self._count_delivered(part)
+                self._count_delivered(taken, part)
             left -= part.items
         if outcome is not None and rejected < taken.batch.items:
             outcome = Partial(rejected, _reason(outcome))
@@ -440,13 +446,18 @@ class Sending:
             if self._is_open:
                 await self.retry.pause(error)  # it would be the next one again at once
         else:
-            self._give_up(taken.batch.signal, items, "retries" if self._is_open else "shutdown", error)
+            self._give_up(taken.batch.signal, items, "retries" if self._is_open else "shutdown", error, taken)
             taken.is_done = True
+        await self._give_back(queue, taken, error)
+
+    async def _give_back(self, queue: Queue, taken: Taken, error: Exception) -> None:
+        self._accounts.end(taken, comes_again=queue.is_durable)
         await queue.give_back(taken, error)
 
     async def _settle(self, queue: Queue, taken: Taken, error: Exception | None = None) -> None:
         taken.is_done = True  # it is counted
         await queue.settle(taken, error)
+        self._accounts.end(taken, comes_again=False)
 
     async def _persist(self, batch: Batch, is_durable: bool) -> None:
         """Attempt until it comes to an end; one that fails while others succeed is at fault itself."""
@@ -479,13 +490,13 @@ class Sending:
             if len(parts) == 1:
                 await queue.bury(taken, _reason(error), batch)
                 self._buried.add(batch.items)
-                self._give_up(batch.signal, batch.items, "dead_letter", error)
+                self._give_up(batch.signal, batch.items, "dead_letter", error, taken)
                 continue
             for part in reversed(parts):
                 try:
                     await self._persist(part, is_durable=True)
                 except Partial as partial:
-                    self._count_delivered(part, partial)
+                    self._count_delivered(taken, part, partial)
                 except Retryable:
                     raise  # all of it comes again
                 except Exception as again:
@@ -493,17 +504,21 @@ class Sending:
                     waiting.append((part, again))
                 else:
                     refused = 0
-                    self._count_delivered(part)
+                    self._count_delivered(taken, part)
 
-    def _count_delivered(self, batch: Batch, but: Partial | None = None) -> None:
-        rejected = but.rejected if but else 0
+    def _count_delivered(self, taken: Taken, batch: Batch, but: Partial | None = None) -> None:
+        rejected = min(but.rejected, batch.items) if but else 0
         self._sent[batch.signal].add(batch.items - rejected)
+        self._accounts.count(taken, batch.items - rejected)
         if but is not None:
-            self._give_up(batch.signal, rejected, "rejected", but)
+            self._give_up(batch.signal, rejected, "rejected", but, taken)
 
-    def _give_up(self, signal: Signal, items: int, reason: str, error: Exception) -> None:
+    def _give_up(self, signal: Signal, items: int, reason: str, error: Exception, taken: Taken | None = None) -> None:
+        """Count what is not delivered; without `taken` the log has settled it."""
         if not items:
             return
+        if taken is not None:
+            self._accounts.count(taken, items)
         self._failed[signal].add(items)
         self._dropped.add(items, reason=reason, signal=str(signal))
         self._telemetry.log.error("not delivered", items=items, signal=str(signal), why=reason, error=_reason(error))

@@ -1,7 +1,7 @@
 """What an exporter's sending is at one moment, for those who look at it: `airis status`, a page."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from airis.component.sending.breaker import State
 from airis.data import Signal
@@ -25,6 +25,25 @@ class QueueSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountsSnapshot:
+    """Items of one signal, beside those that were delivered, given up or are queued."""
+
+    enqueued: int = 0
+    recovered: int = 0
+    """They were in the queue when it was opened."""
+    kept: int = 0
+    """They were in the queue when it was closed, as by a reload."""
+    unacknowledged: int = 0
+    """They are among the enqueued ones, but their sender had left, or was told the outcome instead."""
+    repeated: int = 0
+    """Their outcome was counted, and then all of their batch was to be delivered again."""
+    settling: int = 0
+    """Their outcome is counted, and they are in the queue for another moment."""
+    lost: Mapping[str, int] = field(default_factory=dict[str, int])
+    """By reason: the log has given them up, and nobody has counted them yet."""
+
+
+@dataclass(frozen=True, slots=True)
 class SignalSnapshot:
     """How one signal fares."""
 
@@ -42,6 +61,8 @@ class SignalSnapshot:
     """Items since the start: ``delivered``, ``refused`` (the queue did not take them; their senders know), and by its
     reason what was given up, such as ``rejected``, ``dead_letter``, ``retries``, ``age``. Empty without a queue, where
     the service counts."""
+    accounts: AccountsSnapshot | None = None
+    """What the queue answers for; None without one."""
 
 
 @dataclass(frozen=True, slots=True)

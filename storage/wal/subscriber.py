@@ -329,10 +329,16 @@ class Subscriber:
 
     def losses(self) -> Counter[str]:
         """Items that the log gave up since this was last asked, by reason."""
-        lost = Counter({why: items for (name, why), items in self.log.dropped.items() if name == self.state.name})
-        new = lost - self._told
-        self._told = lost
+        new = self.untold
+        self._told += new
         return new
+
+    @property
+    def untold(self) -> Counter[str]:
+        """The same, which is to be asked for again."""
+        dropped = list(self.log.dropped.items())
+        lost = Counter({why: items for (name, why), items in dropped if name == self.state.name})
+        return lost - self._told
 
     @property
     def floor(self) -> int:
