@@ -280,7 +280,9 @@ class Ledger:
     @property
     def imbalance(self) -> int:
         """Items that are missing or came from nowhere, whichever branch has most of them; 0 if all is well."""
-        return max((abs(line.imbalance) for line in (*self.branches, *self.passages)), default=0)
+        return max(
+            [0, *(abs(each.imbalance) for each in self.branches), *(abs(each.imbalance) for each in self.passages)]
+        )
 
     def document(self) -> dict[str, Any]:
         """As JSON has it."""

@@ -19,7 +19,7 @@ from airis.data import Signal
 from airis.extensions.zpages import Zpages, ZpagesConfig
 from airis.extensions.zpages.page import element
 
-PAGES = ["servicez", "pipelinez", "extensionz", "featurez", "tracez"]
+PAGES = ["servicez", "pipelinez", "ledgerz", "extensionz", "featurez", "tracez"]
 NOW = 1_767_323_045.0
 EVIL = '<script>alert("1")</script>'
 
