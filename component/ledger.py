@@ -8,7 +8,7 @@ For each signal and each exporter that is to have it, at any moment at which not
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from airis.component.kind import Kind
 from airis.data import Signal
@@ -37,6 +37,17 @@ class LeftOut:
     """``processors::probabilistic_sampler of traces``."""
     reason: str
     items: int
+
+
+class Term(NamedTuple):
+    """A number of the equation."""
+
+    side: Literal["in", "out"]
+    name: str
+    items: int
+    reason: str = ""
+    component: str = ""
+    """That left them out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,36 +92,39 @@ class Branch:
         """``exporters::otlp``."""
         return f"{self.kind.section}::{self.component_id}"
 
-    def terms(self) -> Iterator[tuple[Literal["in", "out"], str, str, int]]:
-        """Side, name, reason and items of every term of the equation."""
-        for name in ("accepted", "queued_at_start", "made", "unacknowledged", "repeated"):
-            yield "in", name, "", getattr(self, name)
-        yield "out", "delivered", "", self.delivered
+    def terms(self) -> Iterator[Term]:
+        """All terms of the equation, also those that are 0."""
+        yield Term("in", "accepted", self.accepted)
+        yield Term("in", "queued_at_start", self.queued_at_start)
+        yield Term("in", "made", self.made)
+        yield Term("in", "unacknowledged", self.unacknowledged)
+        yield Term("in", "repeated", self.repeated)
+        yield Term("out", "delivered", self.delivered)
         for reason, items in self.rejected.items():
-            yield "out", "rejected", reason, items
+            yield Term("out", "rejected", items, reason)
         for reason, items in self.dropped.items():
-            yield "out", "dropped", reason, items
+            yield Term("out", "dropped", items, reason)
         for each in self.left_out:
-            yield "out", "left_out", f"{each.component}: {each.reason}", each.items
-        for name in ("recognised", "held", "queued", "kept"):
-            yield "out", name, "", getattr(self, name)
+            yield Term("out", "left_out", each.items, each.reason, each.component)
+        yield Term("out", "recognised", self.recognised)
+        yield Term("out", "held", self.held)
+        yield Term("out", "queued", self.queued)
+        yield Term("out", "kept", self.kept)
 
     @property
     def imbalance(self) -> int:
         """Items that are missing; less than 0: that came from nowhere. 0 if all is well."""
-        sides = {"in": 0, "out": 0}
-        for side, _, _, items in self.terms():
-            sides[side] += items
-        return unexplained(sides["in"] - sides["out"], self.moving)
+        difference = sum(term.items if term.side == "in" else -term.items for term in self.terms())
+        return unexplained(difference, self.moving)
 
     @property
     def equation(self) -> str:
-        """For people: ``1,200 accepted = 900 delivered + 300 left out``. Terms that are 0 are left out."""
+        """For people: ``1,200 accepted = 900 delivered + 300 left out (sampled)``, without most terms that are 0."""
         shown: dict[str, list[str]] = {"in": [], "out": []}
-        for side, name, reason, items in self.terms():
-            if items or name in _ALWAYS_SHOWN:
-                why = f" ({reason})" if reason else ""
-                shown[side].append(f"{items:,} {name.replace('_', ' ')}{why}")
+        for term in self.terms():
+            if term.items or term.name in _ALWAYS_SHOWN:
+                why = f" ({term.reason.replace('_', ' ')})" if term.reason not in ("", term.name) else ""
+                shown[term.side].append(f"{term.items:,} {term.name.replace('_', ' ')}{why}")
         return f"{' + '.join(shown['in'])} = {' + '.join(shown['out'])}"
 
     def document(self) -> dict[str, Any]:
@@ -196,7 +210,8 @@ class QueueState:
     exporter: str
     """Its id."""
     signal: Signal
-    is_durable: bool
+    kind: Literal["disk", "memory", "none"]
+    """``none``: senders are held until their data is delivered."""
     batches: int
     items: int
     size_bytes: int

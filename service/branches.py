@@ -5,7 +5,7 @@ every way from a source to a target it is noted what the source had handed on wh
 """
 
 from collections import Counter as Numbers
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from airis.component import Kind, Metrics
@@ -56,6 +56,8 @@ class Branches:
         self._copies: dict[Source, Copies] = {}
         self._gone: Numbers[tuple[Stage, Signal]] = Numbers()
         """What a target was given by sources that do not lead to it any more."""
+        self._behind_connectors: set[Entry] = set()
+        """Pipelines that a connector feeds, or has fed: nobody knows how much of what they took came from receivers."""
         self._retired: dict[str, Amounts] = {}
         """By pipeline, of processors that are gone."""
 
@@ -71,6 +73,10 @@ class Branches:
             del self._ways[way], copies.ahead[target], copies.recognised[target]
         for way in ways - self._ways.keys():
             self._ways[way] = self._before(way[0])
+        for stage, outlets in plan.targets.items():
+            if isinstance(stage, Place) and stage.kind is Kind.CONNECTOR:
+                fed = (target for targets in outlets.values() for target in targets)
+                self._behind_connectors.update(target for target in fed if isinstance(target, Entry))
 
     def _before(self, source: Source) -> Amounts:
         """What a new target is not owed. What is held is still to come, to it as well."""
@@ -91,6 +97,7 @@ class Branches:
     def retire_pipeline(self, pipeline: str) -> None:
         """A pipeline is about to be forgotten."""
         self._retired.pop(pipeline, None)
+        self._behind_connectors.discard(Entry(pipeline))
         self._forget(Entry(pipeline))
 
     def _forget(self, target: Stage) -> None:
@@ -103,9 +110,11 @@ class Branches:
 
     # Looking
 
-    def sources(self, target: Stage) -> Sequence[Source]:
-        """Where the target is given items from."""
-        return [source for source, to in self._ways if to == target]
+    def received(self, entry: Entry, signal: Signal) -> int | None:
+        """What receivers were acknowledged for by a pipeline; None where a connector feeds it, or has done so."""
+        if entry in self._behind_connectors:
+            return None
+        return self._gone[entry, signal] + sum(self.given(way) for way in self._ways if way[1] == entry)
 
     def given(self, way: Way) -> int:
         """Items that the target was given on this way, by what the source was acknowledged for."""

@@ -232,6 +232,7 @@ class Graph:
         self.branches.become(new)
         if host is not None:
             await self._put_up(new, made, host, failures, start_s)
+        self._forget(leaving - new.components.keys())
         for stage in self._ports.keys() - set(new.stages):
             port = self._ports.pop(stage)
             port.close()
@@ -240,7 +241,6 @@ class Graph:
                 self.branches.retire_pipeline(stage.pipeline)
                 self.metrics.remove("pipeline", stage.pipeline)
         self.ports_changed(True)
-        self._forget(leaving - new.components.keys())
 
     def _forget(self, places: Iterable[Place]) -> None:
         for place in places:

@@ -82,7 +82,7 @@ def _passages(graph: Graph) -> Iterator[Passage]:
         yield Passage(
             f"pipelines::{pipeline.pipeline_id}",
             pipeline.signal,
-            _received_for(graph, entry, pipeline.signal),
+            graph.branches.received(entry, pipeline.signal),
             amounts.accepted,
             amounts.made,
             graph.branches.handed_on(pipeline.pipeline_id),
@@ -97,15 +97,6 @@ def _passages(graph: Graph) -> Iterator[Passage]:
             given = _count(graph.metrics, "otelcol_connector_produced_items", place.kind, place.component_id)
             moving = sum(port.in_flight_items for port in (*node.outlets.values(), *_ports_before(graph, place)))
             yield Passage(str(place), None, None, taken, amounts.made, given, amounts.lines(), amounts.held, moving)
-
-
-def _received_for(graph: Graph, entry: Entry, signal: Signal) -> int | None:
-    """What receivers were acknowledged for by a pipeline; None where a connector feeds it."""
-    feeds = {place for place, outlets in graph.plan.targets.items() if any(entry in to for to in outlets.values())}
-    if any(not isinstance(place, Place) or place.kind is not Kind.RECEIVER for place in feeds):
-        return None
-    given = sum(graph.branches.given((source, entry)) for source in graph.branches.sources(entry))
-    return given + graph.branches.before(entry, signal)
 
 
 def _branches(graph: Graph, sending: Mapping[Place, SendingSnapshot]) -> Iterator[Branch]:
@@ -205,7 +196,7 @@ def _queues(sending: Mapping[Place, SendingSnapshot]) -> Iterator[QueueState]:
             yield QueueState(
                 place.component_id,
                 each.signal,
-                is_durable=queue is not None and queue.is_durable,
+                kind="none" if queue is None else "disk" if queue.is_durable else "memory",
                 batches=queue.batches if queue else 0,
                 items=queue.items if queue else 0,
                 size_bytes=queue.size_bytes if queue else 0,
@@ -254,7 +245,7 @@ def _receivers_before(graph: Graph, stage: Stage) -> list[str]:
 
 
 def _logs(graph: Graph, queues: Iterable[QueueState]) -> Iterator[LogState]:
-    claimed = {f"{Kind.EXPORTER.section}/{queue.exporter}:{queue.signal}" for queue in queues if queue.is_durable}
+    claimed = {f"{Kind.EXPORTER.section}/{queue.exporter}:{queue.signal}" for queue in queues if queue.kind == "disk"}
     for node in graph.nodes.values():
         state = node.component.log_state() if isinstance(node.component, Extension) else None
         if state is not None:
@@ -275,9 +266,10 @@ def metrics_of(ledger: Ledger) -> Iterator[Metric]:
 
     for branch in ledger.branches:
         to = {branch.kind.value: branch.component_id, "signal": branch.signal.value}
-        for side, term, reason, items in branch.terms():
-            named = {"reason": reason} if reason else {}
-            tell("airis_ledger_items", "{item}", _TERMS, items, **to, side=side, term=term, **named)
+        for term in branch.terms():
+            labels = {"side": term.side, "term": term.name, "reason": term.reason, "component": term.component}
+            told = {name: text for name, text in labels.items() if text}
+            tell("airis_ledger_items", "{item}", _TERMS, term.items, **to, **told)
         tell("airis_ledger_imbalance_items", "{item}", _IMBALANCE, branch.imbalance, **to)
         tell("airis_ledger_moving_items", "{item}", _MOVING, branch.moving, **to)
     for passage in ledger.passages:

@@ -76,7 +76,9 @@ class Port:
             await consumer.consume(batch)
             missed = 0
         except Partial as partial:
-            missed, error = min(partial.rejected, batch.items), partial
+            missed, error = min(partial.rejected, items), partial
+            if missed < partial.rejected:  # whoever is before may have more items than these
+                raise Partial(missed, partial.reason) from partial
             raise
         except asyncio.CancelledError as cancelled:
             error = cancelled

@@ -9,6 +9,7 @@ from airis.extensions.zpages.page import Html, element, table
 Document = Mapping[str, Any]
 """What `airis.component.ledger.Ledger.document` says."""
 
+_KEPT = {"disk": "on disk", "memory": "in memory", "none": "by senders"}
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
@@ -86,7 +87,7 @@ def _queues(told: Document) -> Iterator[Html]:
     rows = [
         (
             Html(element("code", queue["exporter"]) + element("div", queue["signal"], class_="quiet")),
-            "on disk" if queue["is_durable"] else "in memory" if queue["fill"] is not None else "by senders",
+            _KEPT[queue["kind"]],
             f"{queue['batches']:,}",
             f"{queue['items']:,}",
             _size(queue["size_bytes"]),

@@ -9,6 +9,7 @@ from airis.service.render.amounts import size
 from airis.service.render.rows import one_line, terminal, write_table
 from airis.service.render.top import duration
 
+_KEPT = {"disk": "on disk", "memory": "in memory", "none": "by senders"}
 Document = Mapping[str, Any]
 """What the admin API says at ``/api/v1/ledger``; see docs/ledger.md."""
 
@@ -63,14 +64,14 @@ def _received(each: Document) -> dict[str, str]:
 
 
 def _queue(queue: Document) -> dict[str, str]:
-    failing, oldest = queue["failing_for_s"], queue["oldest_age_s"]
+    failing, oldest, has_queue = queue["failing_for_s"], queue["oldest_age_s"], queue["kind"] != "none"
     return {
         "queue": queue["exporter"],
         "signal": queue["signal"],
-        "kept": "on disk" if queue["is_durable"] else "in memory" if queue["fill"] is not None else "by senders",
-        "batches": f"{queue['batches']:,}",
-        "items": f"{queue['items']:,}",
-        "size": size(queue["size_bytes"]),
+        "kept": _KEPT[queue["kind"]],
+        "batches": f"{queue['batches']:,}" if has_queue else "",
+        "items": f"{queue['items']:,}" if has_queue else "",
+        "size": size(queue["size_bytes"]) if has_queue else "",
         "full": "" if queue["fill"] is None else f"{queue['fill']:.0%}",
         "oldest": "" if oldest is None else duration(oldest),
         "delivers": "yes" if failing is None else f"not for {duration(failing)}",

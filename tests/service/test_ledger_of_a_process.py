@@ -305,7 +305,7 @@ def _what_is_wrong_comes_first(airis: Airis, queued: int) -> None:
         ("otlp", "processors::memory_limiter of logs")
     ]
     (queue,) = (each for each in told["queues"] if each["exporter"] == "otlp_http/away")
-    assert (queue["items"], queue["is_durable"], queue["batches"]) == (queued, True, 2 * BATCHES)
+    assert (queue["items"], queue["kind"], queue["batches"]) == (queued, "disk", 2 * BATCHES)
     assert queue["oldest_age_s"] > 0
     (log,) = told["logs"]
     assert (log["limit_bytes"], log["dead_letters"], log["unclaimed"]) == (64 * 1024 * 1024, 0, {})
