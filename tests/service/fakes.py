@@ -162,14 +162,15 @@ class Hold(Keep):
 
 @exporter("queue", traces="stable", metrics="stable", logs="stable")
 class Queued(Exporter[Options], Recorded):
-    """An exporter with a queue in memory, whose destination has moods."""
+    """An exporter with a queue in memory, whose destination has moods; with `size` 1 senders wait for the result."""
 
     counts_itself = True
 
     def __init__(self, config: Options, telemetry: Any) -> None:
         super().__init__(config, telemetry)
         self.sink = Sink()
-        options = {"retry_on_failure": {"enabled": False}, "sending_queue": {"num_consumers": 2, "queue_size": 4}}
+        queue = {"num_consumers": 2, "queue_size": 4, "wait_for_result": bool(config.size)}
+        options = {"retry_on_failure": {"enabled": False}, "sending_queue": queue}
         self.sending = Sending(SendingConfig.model_validate(options), telemetry, self._prepare)
 
     async def start(self, host: Host) -> None:

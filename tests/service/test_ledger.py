@@ -295,12 +295,15 @@ PLANS = {
     "two pipelines": {"traces": ("in", "drop", "out/a"), "traces/2": ("in", "", "out/a queue")},
     "connected": {"traces": ("in", "", "out/a pass"), "traces/2": ("pass", "drop/2", "queue")},
     "held": {"traces": ("in", "hold drop", "queue")},
+    "waits": {"traces": ("in", "drop", "queue/2 out/a")},
 }
+OPTIONS = {"queue/2": {"size": 1}}
+EXPORTERS = st.sampled_from(["out/a", "out/b", "queue", "queue/2"])
 ACTIONS = st.one_of(
     st.tuples(st.just("send"), st.integers(1, 9), st.sampled_from([b"", b"the same"])),
     st.tuples(st.just("leave"), st.integers(0, 5)),
-    st.tuples(st.just("mood"), st.sampled_from(["out/a", "out/b", "queue"]), st.sampled_from(sorted(MOODS))),
-    st.tuples(st.just("gate"), st.sampled_from(["out/a", "out/b", "queue"]), st.booleans()),
+    st.tuples(st.just("mood"), EXPORTERS, st.sampled_from(sorted(MOODS))),
+    st.tuples(st.just("gate"), EXPORTERS, st.booleans()),
     st.tuples(st.just("become"), st.sampled_from(sorted(PLANS))),
     st.tuples(st.just("wait"), st.integers(0, 4)),
 )
@@ -342,7 +345,7 @@ class Player:
 
     async def _become(self, plan: str) -> None:
         await self.all_well()
-        await self.running.reload(configuration(PLANS[plan]))
+        await self.running.reload(configuration(PLANS[plan], options=OPTIONS))
 
     async def _wait(self, turns: int) -> None:
         for _ in range(turns):
@@ -355,7 +358,7 @@ class Player:
                 await self._gate(place.component_id, True)
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(sorted(PLANS)), st.lists(ACTIONS, max_size=40))
 def test_whatever_happens_nothing_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plan: str, actions: list[tuple[Any, ...]]
@@ -363,7 +366,7 @@ def test_whatever_happens_nothing_is_missing(
     monkeypatch.setattr(fan_out, "RETRY_S", 0.0)
 
     async def play() -> None:
-        running = await Running(configuration(PLANS[plan]), tmp_path).start()
+        running = await Running(configuration(PLANS[plan], options=OPTIONS), tmp_path).start()
         player = Player(running)
         for name, *arguments in actions:
             await player.does[name](*arguments)
