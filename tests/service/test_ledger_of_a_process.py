@@ -6,6 +6,7 @@ with them and with each other.
 
 import http.server
 import json
+import re
 import subprocess
 import threading
 import time
@@ -235,6 +236,18 @@ def status(airis: Airis, form: str) -> str:
     return done.stdout
 
 
+def documented() -> set[str]:
+    """The metrics that docs/ledger.md has in its table, and in the rules for alerts."""
+    _, _, text = (Path(__file__).parents[2] / "docs/ledger.md").read_text().partition("## Metrics and alerts")
+    table, _, rules = text.partition("| metric |")[2].partition("```yaml")
+    found: set[str] = set()
+    for row in table.splitlines():
+        names = re.findall(r"`([a-z_]+)`", row.split("|")[1]) if row.startswith("| `") else []
+        # The first is whole, others may begin where it ends but for its last word.
+        found |= {f"{names[0].rpartition('_')[0]}{name}" if name.startswith("_") else name for name in names}
+    return found | set(re.findall(r"\b(?:airis|otelcol)_[a-z_]+", rules))
+
+
 def ended(airis: Airis, number: int) -> None:
     airis.stop(number)
     airis.start()
@@ -311,6 +324,9 @@ def _what_is_wrong_comes_first(airis: Airis, queued: int) -> None:
     assert (log["limit_bytes"], log["dead_letters"], log["unclaimed"]) == (64 * 1024 * 1024, 0, {})
     assert 0 < log["used_bytes"] < log["limit_bytes"]
     samples = scraped(airis)
+    assert documented() - {name for name, _ in samples} == {"otelcol_extension_store_restarts"}, (
+        "there is no store here"
+    )
     to = frozenset({("exporter", "otlp_http/away"), ("signal", "traces")})
     assert samples["airis_exporter_queue_items", to] == queued
     assert samples["airis_exporter_queue_oldest_age", to] > 0
