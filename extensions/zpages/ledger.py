@@ -88,9 +88,7 @@ def _queues(told: Document) -> Iterator[Html]:
         (
             Html(element("code", queue["exporter"]) + element("div", queue["signal"], class_="quiet")),
             _KEPT[queue["kind"]],
-            f"{queue['batches']:,}",
-            f"{queue['items']:,}",
-            _size(queue["size_bytes"]),
+            *_content(queue),
             "" if queue["fill"] is None else f"{queue['fill']:.0%}",
             _time(queue["oldest_age_s"]),
             _delivery(queue),
@@ -98,6 +96,12 @@ def _queues(told: Document) -> Iterator[Html]:
         for queue in told["queues"]
     ]
     yield table(("exporter", "kept", "batches", "items", "size", "full", "oldest", "delivery"), rows)
+
+
+def _content(queue: Document) -> Sequence[str]:
+    if queue["kind"] == "none":
+        return "", "", ""
+    return f"{queue['batches']:,}", f"{queue['items']:,}", _size(queue["size_bytes"])
 
 
 def _delivery(queue: Document) -> Html:
