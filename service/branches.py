@@ -56,6 +56,8 @@ class Branches:
         self._copies: dict[Source, Copies] = {}
         self._gone: Numbers[tuple[Stage, Signal]] = Numbers()
         """What a target was given by sources that do not lead to it any more."""
+        self._processors: dict[str, set[Place]] = {}
+        """By pipeline, also those that were taken out of the configuration and are not forgotten yet."""
         self._behind_connectors: set[Entry] = set()
         """Pipelines that a connector feeds, or has fed: nobody knows how much of what they took came from receivers."""
         self._retired: dict[str, Amounts] = {}
@@ -73,6 +75,9 @@ class Branches:
             del self._ways[way], copies.ahead[target], copies.recognised[target]
         for way in ways - self._ways.keys():
             self._ways[way] = self._before(way[0])
+        for place in plan.components:
+            if place.kind is Kind.PROCESSOR:
+                self._processors.setdefault(place.pipeline, set()).add(place)
         for stage, outlets in plan.targets.items():
             if isinstance(stage, Place) and stage.kind is Kind.CONNECTOR:
                 fed = (target for targets in outlets.values() for target in targets)
@@ -92,11 +97,13 @@ class Branches:
             own = self.own(place)
             before = self._retired.get(place.pipeline, NOTHING)
             self._retired[place.pipeline] = total([before, Amounts(0, own.made, own.left_out, 0)])
+            self._processors.get(place.pipeline, set()).discard(place)
         self._forget(place)
 
     def retire_pipeline(self, pipeline: str) -> None:
         """A pipeline is about to be forgotten."""
         self._retired.pop(pipeline, None)
+        self._processors.pop(pipeline, None)
         self._behind_connectors.discard(Entry(pipeline))
         self._forget(Entry(pipeline))
 
@@ -138,18 +145,13 @@ class Branches:
 
     def through(self, pipeline: str) -> Amounts:
         """What went through a pipeline since its start."""
-        own = [self.own(place) for place in self._processors(pipeline)]
+        own = [self.own(place) for place in self._processors.get(pipeline, ())]
         accepted = _whole(self._metrics.of(PIPELINE_ACCEPTED, "pipeline", pipeline))
         return total([Amounts(accepted, 0, {}, 0), self._retired.get(pipeline, NOTHING), *own])
 
     def handed_on(self, pipeline: str) -> int:
         """What all ends of a pipeline together acknowledged."""
         return _whole(self._metrics.of(PIPELINE_HANDED_ON, "pipeline", pipeline))
-
-    def _processors(self, pipeline: str) -> Iterable[Place]:
-        """Also those that were taken out of the configuration and are not forgotten yet."""
-        owners = dict.fromkeys(owner for _, owner in list(self._metrics.registered))
-        return [Place(Kind.PROCESSOR, o[0][1], pipeline) for o in owners if o[1:] == (("pipeline", pipeline),)]
 
     def _received(self, source: Source) -> int:
         assert isinstance(source.stage, Place)
