@@ -1,7 +1,7 @@
 """What a component is: its options, its promises, its registration and what it reports of itself."""
 
 from airis.component.config import Config, Duration, Secret, format_duration, parse_duration
-from airis.component.errors import ConsumeError, Partial, Permanent, Retryable, StartError
+from airis.component.errors import ConsumeError, Partial, Permanent, Retryable, StartError, Throttled
 from airis.component.health import Health, Member, Overview, PipelineOverview, Status
 from airis.component.kind import Kind
 from airis.component.lifecycle import (
@@ -58,6 +58,7 @@ __all__ = [
     "StartError",
     "Status",
     "Telemetry",
+    "Throttled",
     "connector",
     "exporter",
     "extension",

@@ -20,6 +20,10 @@ class Retryable(ConsumeError):
         self.retry_after = retry_after
 
 
+class Throttled(Retryable):
+    """The same, for no fault of the batch: too much is asked of the destination, and it said so."""
+
+
 class Permanent(ConsumeError):
     """Nothing was stored and sending the same batch again would fail again."""
 

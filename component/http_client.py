@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from airis import __version__
 from airis.component.compression import LEVELS
 from airis.component.config import Config, Duration, Secret
-from airis.component.errors import Permanent, Retryable
+from airis.component.errors import Permanent, Retryable, Throttled
 from airis.component.headers import SecretHeaders
 from airis.component.telemetry import Telemetry
 from airis.component.tls import RenewableTlsConfig
@@ -203,7 +203,10 @@ def refusal(answer: Answer, words: str, may_come_again: bool, now_unix_s: float)
         return Permanent(f"{answer.status}: redirects are not followed; write its address as the endpoint: {to}")
     reason = f"{answer.status} {quoted(answer.reason)}: {words}".rstrip(": ")
     if may_come_again:
-        return Retryable(reason, retry_after_s(answer.headers.get("retry-after", ""), now_unix_s))
+        retry_after = retry_after_s(answer.headers.get("retry-after", ""), now_unix_s)
+        # RFC 6585, section 4; RFC 9110, section 15.6.4: a 503 that says when is one of overload or maintenance.
+        is_throttled = answer.status == 429 or (answer.status == 503 and retry_after is not None)
+        return (Throttled if is_throttled else Retryable)(reason, retry_after)
     return Permanent(reason)
 
 

@@ -2,7 +2,7 @@
 
 For each signal and each exporter that is to have it, at any moment at which nothing moves:
 
-    accepted + queued at start + made + unacknowledged + repeated
+    accepted + queued at start + made + unacknowledged
         = delivered + rejected + dropped + left out + recognised + held + queued + kept
 """
 
@@ -20,13 +20,14 @@ BUDGET_SHARE = 0.8
 """Of a log's limit; what is more is told as a trouble."""
 
 
-def unexplained(difference: int, moving: int) -> int:
+def unexplained(difference: int, moving: int, settling: int = 0) -> int:
     """What is left of a difference of the left and the right side while so many items are on their way.
 
     An item is counted where it goes before it is counted where it came from, so that what moves can only make
-    the right side the larger one. Whatever the left side has more is missing.
+    the right side the larger one. Whatever the left side has more is missing, but for what is being settled: the log
+    may have let it go a moment before it is counted.
     """
-    return difference if difference > 0 else min(0, difference + moving)
+    return max(0, difference - settling) if difference > 0 else min(0, difference + moving)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +69,6 @@ class Branch:
     """By processors."""
     unacknowledged: int = 0
     """Taken, but for want of another branch, or because it had left, the sender was told otherwise."""
-    repeated: int = 0
-    """Counted below, and then delivered once more, because a part of their batch had failed."""
 
     delivered: int = 0
     rejected: Mapping[str, int] = field(default_factory=dict[str, int])
@@ -86,6 +85,8 @@ class Branch:
     """In the queue on disk when it was closed, as by a reload; queued at start again since."""
     moving: int = 0
     """On their way at this moment: counted on one side only, perhaps."""
+    settling: int = 0
+    """Of these, what is leaving the queue on disk."""
 
     @property
     def name(self) -> str:
@@ -98,7 +99,6 @@ class Branch:
         yield Term("in", "queued_at_start", self.queued_at_start)
         yield Term("in", "made", self.made)
         yield Term("in", "unacknowledged", self.unacknowledged)
-        yield Term("in", "repeated", self.repeated)
         yield Term("out", "delivered", self.delivered)
         for reason, items in self.rejected.items():
             yield Term("out", "rejected", items, reason)
@@ -115,7 +115,7 @@ class Branch:
     def imbalance(self) -> int:
         """Items that are missing; less than 0: that came from nowhere. 0 if all is well."""
         difference = sum(term.items if term.side == "in" else -term.items for term in self.terms())
-        return unexplained(difference, self.moving)
+        return unexplained(difference, self.moving, self.settling)
 
     @property
     def equation(self) -> str:
@@ -138,7 +138,6 @@ class Branch:
             "queued_at_start": self.queued_at_start,
             "made": self.made,
             "unacknowledged": self.unacknowledged,
-            "repeated": self.repeated,
             "delivered": self.delivered,
             "rejected": dict(self.rejected),
             "dropped": dict(self.dropped),

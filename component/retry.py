@@ -81,7 +81,7 @@ class Retry:
     async def __call__(self, attempt: Callable[[], Awaitable[None]]) -> None:
         """Return when an attempt did; raises what it raised, but Retryable only once the time for it has passed."""
         give_up = self._clock() + (self._config.max_elapsed_time or float("inf"))
-        waits = self._config.waits(self._rng)
+        waits = self.waits()
         while True:
             try:
                 return await attempt()
@@ -93,19 +93,28 @@ class Retry:
                 if self._clock() + wait > give_up:
                     limit = format_duration(self._config.max_elapsed_time)
                     raise Retryable(f"not delivered within {limit}: {error.reason}", error.retry_after) from error
-                self._tell(error, wait)
-                if not await self._waited(wait):
+                self.tell(error, wait)
+                if not await self.wait(wait):
                     raise Retryable(f"shutting down; it was not delivered: {error.reason}") from error
 
     async def pause(self, error: Retryable) -> None:
         """Wait as after a first failure; no longer than until the stop."""
-        await self._waited(max(next(self._config.waits(self._rng)), error.retry_after or 0.0))
+        await self.wait(max(next(self.waits()), error.retry_after or 0.0))
+
+    def waits(self) -> Iterator[float]:
+        """Seconds to wait after each failure in turn, without end."""
+        return self._config.waits(self._rng)
 
     def stop(self) -> None:
         """Make no attempt again: who waits for one is told Retryable, attempts under way are left alone."""
         self._stopping.set()
 
-    async def _waited(self, seconds: float) -> bool:
+    @property
+    def is_stopped(self) -> bool:
+        """Whether no attempt is to be made again."""
+        return self._stopping.is_set()
+
+    async def wait(self, seconds: float) -> bool:
         """Wait; False as soon as there is nothing to wait for."""
         waiting = {asyncio.ensure_future(self._sleep(seconds)), asyncio.ensure_future(self._stopping.wait())}
         try:
@@ -115,7 +124,8 @@ class Retry:
                 each.cancel()
         return not self._stopping.is_set()
 
-    def _tell(self, error: Retryable, wait: float) -> None:
+    def tell(self, error: Retryable, wait: float) -> None:
+        """Make a failed attempt known that is made again after so many seconds."""
         if self._telemetry.health.status is Status.OK:
             self._telemetry.health.report(Status.RECOVERABLE_ERROR, error.reason)
         if self._log.due():

@@ -14,7 +14,7 @@ from opentelemetry.proto.collector.profiles.v1development import profiles_servic
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from pydantic import Field
 
-from airis.component import Duration, Exporter, Host, Permanent, Retryable, Telemetry, exporter
+from airis.component import Duration, Exporter, Host, Permanent, Retryable, Telemetry, Throttled, exporter
 from airis.component.grpc_client import GrpcAnswer, GrpcClient, GrpcClientConfig, open_grpc_client
 from airis.component.sending import Attempt, Sending, SendingConfig, Sends
 from airis.component.words import quoted
@@ -98,6 +98,8 @@ def _outcome(answer: GrpcAnswer) -> Retryable | Permanent:
     name = Code.Name(answer.code) if answer.code in Code.values() else f"code {answer.code}"
     reason = f"{name}: {words}".rstrip(": ")
     retry_after = retry_info_s(answer.details)
-    if answer.code in RETRYABLE or (answer.code == Code.RESOURCE_EXHAUSTED and retry_after is not None):
+    if retry_after is not None and answer.code in (Code.RESOURCE_EXHAUSTED, Code.UNAVAILABLE):
+        return Throttled(reason, retry_after)  # "OTLP/gRPC Throttling"
+    if answer.code in RETRYABLE:
         return Retryable(reason, retry_after)
     return Permanent(reason)

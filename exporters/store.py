@@ -8,7 +8,7 @@ from functools import partial
 
 from pydantic import Field
 
-from airis.component import Config, Duration, Exporter, Host, Permanent, Retryable, Telemetry, exporter
+from airis.component import Config, Duration, Exporter, Host, Permanent, Retryable, Telemetry, Throttled, exporter
 from airis.component.group_commit import GroupCommit, Limits
 from airis.component.retry import RetryConfig
 from airis.component.sending import Attempt, Sending, SendingConfig, SendingQueueConfig, SendingSnapshot
@@ -161,7 +161,8 @@ class StoreExporter(Exporter[StoreExporterConfig]):
                 if not error.retryable:
                     raise Permanent(f"the store refuses it: {error}") from error
                 if self.clock() + delay > give_up:
-                    raise Retryable(f"the store does not take it: {error}", retry_after=LAST_RETRY_S) from error
+                    kind = Throttled if error.is_throttling else Retryable
+                    raise kind(f"the store does not take it: {error}", retry_after=LAST_RETRY_S) from error
             await self.sleep(delay)
             delay = min(2 * delay, LAST_RETRY_S)
         self.inserts.add(1, table=table)

@@ -121,6 +121,7 @@ def _branch(graph: Graph, signal: Signal, end: Place, pipelines: list[str], stat
     own = next((each for each in state.signals if each.signal is signal), None) if state else None
     accounts = own.accounts if own and own.accounts else _NO_ACCOUNTS
     given_up = _given_up(graph.metrics, end, signal, accounts)
+    settling = own.queue.settling if own and own.queue else 0
     return Branch(
         signal,
         end.kind,
@@ -130,7 +131,6 @@ def _branch(graph: Graph, signal: Signal, end: Place, pipelines: list[str], stat
         queued_at_start=accounts.recovered,
         made=owed.made,
         unacknowledged=accounts.unacknowledged + sum(each.ahead[end] for each in copies),
-        repeated=accounts.repeated,
         delivered=_delivered(graph, end, signal),
         rejected={reason: items for reason, items in given_up.items() if reason in REJECTED},
         dropped={reason: items for reason, items in given_up.items() if reason not in REJECTED},
@@ -139,7 +139,8 @@ def _branch(graph: Graph, signal: Signal, end: Place, pipelines: list[str], stat
         held=owed.held,
         queued=_queued(own),
         kept=accounts.kept,
-        moving=accounts.settling
+        settling=settling,
+        moving=settling
         + sum(port.in_flight_items for port in _ports_before(graph, end))
         + sum(_moving_in(graph, Entry(pipeline)) for pipeline in pipelines),
     )

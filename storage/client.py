@@ -33,6 +33,8 @@ _AT_FAULT = frozenset(
     {6, 26, 27, 33, 38, 41, 53, 62, 69, 70, 72, 108, 117, 131, 246, 321, 349, 432, 441, 467, 636, 691}
 )
 """ClickHouse's codes for data that would be refused again: it cannot be parsed, or its values do not fit."""
+_OVERLOADED = frozenset({202, 252})
+"""Too many queries at once; too many parts, so that merges are behind."""
 _TOO_MANY_PARTITIONS = "Too many partitions"
 """With code 252, which otherwise says that merges are behind: a block whose times spread over too many days."""
 
@@ -50,6 +52,11 @@ class StoreError(Exception):
     def retryable(self) -> bool:
         """Whether the same insert may succeed later: true but where the data itself is at fault."""
         return self.code not in _AT_FAULT and not (self.code == 252 and _TOO_MANY_PARTITIONS in self.reason)
+
+    @property
+    def is_throttling(self) -> bool:
+        """Whether the store says that it is asked for too much, which is no fault of the data."""
+        return self.retryable and self.code in _OVERLOADED
 
 
 class Blocks(Protocol):

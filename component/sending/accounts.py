@@ -1,10 +1,10 @@
-"""What a queue answers for, counted on both sides: what came into it, and what became of that."""
+"""What a queue answers for beside its outcomes: what it had when it was opened and closed, and who was told of it."""
 
-from collections import Counter
 from collections.abc import Mapping
 
 from airis.component.errors import Partial
-from airis.component.sending.queue import Taken
+from airis.component.sending.outcomes import Outcomes
+from airis.component.sending.queue import Queue
 from airis.component.sending.snapshot import AccountsSnapshot
 from airis.component.telemetry import Telemetry, by_signal
 from airis.data import Batch, Signal
@@ -13,45 +13,41 @@ from airis.data import Batch, Signal
 class Accounts:
     """Counts for the ledger; see docs/ledger.md."""
 
-    def __init__(self, telemetry: Telemetry) -> None:
-        self.enqueued = by_signal(telemetry, "airis_exporter_enqueued", "taken into the queue")
-        self.recovered = by_signal(telemetry, "airis_exporter_recovered", "in the queue when it was opened")
-        self.kept = by_signal(telemetry, "airis_exporter_kept", "in the queue when it was closed")
-        self.unacknowledged = by_signal(
+    def __init__(self, telemetry: Telemetry, outcomes: Outcomes) -> None:
+        self._outcomes = outcomes
+        self._recovered = by_signal(telemetry, "airis_exporter_recovered", "in the queue when it was opened")
+        self._kept = by_signal(telemetry, "airis_exporter_kept", "in the queue when it was closed")
+        self._unacknowledged = by_signal(
             telemetry, "airis_exporter_unacknowledged", "taken into the queue whose sender was not told so"
         )
-        self.repeated = by_signal(
-            telemetry, "airis_exporter_repeated", "counted as delivered or given up, and then delivered again"
-        )
-        self._settling: Counter[Signal] = Counter()
 
     def entry(self, batch: Batch) -> "Entry":
         """Follows one batch on its way into the queue."""
         return Entry(self, batch)
 
-    def count(self, taken: Taken, items: int) -> None:
-        """So many items of what was taken have come to an end."""
-        taken.counted += items
-        self._settling[taken.batch.signal] += items
+    def opened(self, signal: Signal, queue: Queue) -> None:
+        """A queue is there, with what is in it."""
+        self._recovered[signal].add(queue.recovered)
 
-    def end(self, taken: Taken, *, comes_again: bool) -> None:
-        """All of what was taken is done with, or all of it comes again."""
-        signal, taken.counted, items = taken.batch.signal, 0, taken.counted
-        self._settling[signal] -= items
-        if comes_again:
-            self.repeated[signal].add(items)
+    def closed(self, signal: Signal, queue: Queue) -> None:
+        """A queue is there no more, and what is in it is for the next one."""
+        if queue.is_durable:
+            self._kept[signal].add(queue.snapshot().items + sum(queue.lost().values()))
+
+    def enqueued(self, batch: Batch, *, is_acknowledged: bool) -> None:
+        """The queue answers for a batch."""
+        self._outcomes.enqueued(batch)
+        if not is_acknowledged:
+            self.unacknowledged(batch, batch.items)
+
+    def unacknowledged(self, batch: Batch, items: int) -> None:
+        """Of a batch that is in the queue the sender was not told so of so many items."""
+        self._unacknowledged[batch.signal].add(items)
 
     def snapshot(self, signal: Signal, lost: Mapping[str, int]) -> AccountsSnapshot:
         """The sums so far."""
-        return AccountsSnapshot(
-            int(self.enqueued[signal].value),
-            int(self.recovered[signal].value),
-            int(self.kept[signal].value),
-            int(self.unacknowledged[signal].value),
-            int(self.repeated[signal].value),
-            self._settling[signal],
-            lost,
-        )
+        sums = (self._recovered, self._kept, self._unacknowledged)
+        return AccountsSnapshot(*(int(each[signal].value) for each in sums), lost)
 
 
 class Entry:
@@ -68,14 +64,13 @@ class Entry:
     def enqueued(self, batch: Batch) -> None:
         """The queue answers for it."""
         self.is_queued = True
-        self._accounts.enqueued[batch.signal].add(batch.items)
-        if self._has_left:
-            self._accounts.unacknowledged[batch.signal].add(batch.items)
+        self._accounts.enqueued(batch, is_acknowledged=not self._has_left)
 
     def left(self, error: BaseException) -> None:
         """The sender is not told that all of it is taken."""
         items = self._batch.items
-        missed = min(error.rejected, items) if isinstance(error, Partial) else items
         if self.is_queued:
-            self._accounts.unacknowledged[self._batch.signal].add(missed)
+            self._accounts.unacknowledged(
+                self._batch, min(error.rejected, items) if isinstance(error, Partial) else items
+            )
         self._has_left = True

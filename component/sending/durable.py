@@ -6,12 +6,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from airis.component.errors import Permanent, Retryable
 from airis.component.sending.config import SendingQueueConfig
 from airis.component.sending.grouping import Grouping
-from airis.component.sending.queue import FULL_RETRY_S, Taken, full, size_in
+from airis.component.sending.queue import Taken, size_in
+from airis.component.sending.room import FULL_RETRY_S, Room
 from airis.component.sending.snapshot import QueueSnapshot
 from airis.data import NO_METADATA, Batch, Origin, Signal, join
 from airis.storage.wal.log import Full, Put
@@ -23,6 +24,21 @@ LOOK_S = 1.0
 """How often is looked for what became due, or is in the log from before."""
 SIGNALS = {Signal.TRACES: 1, Signal.METRICS: 2, Signal.LOGS: 3, Signal.PROFILES: 4}
 """Their numbers in the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What was taken, whatever becomes of the group meanwhile."""
+
+    group: Group
+    first: Entry
+    sequences: frozenset[int]
+    """Of what could be read."""
+
+    @property
+    def owed_items(self) -> int:
+        """Items that the log has not given up since."""
+        return sum(entry.head.items for entry in self.group.entries if entry.head.sequence in self.sequences)
 
 
 class DurableQueue:
@@ -39,6 +55,7 @@ class DurableQueue:
         grouping: Grouping,
         clock: Callable[[], int] = time.time_ns,
         lost: Callable[[str, int], None] = lambda _reason, _items: None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`clock` gives the wall time in nanoseconds; `lost` is told what the log gave up, by reason and items."""
         self.subscriber = subscriber
@@ -48,16 +65,20 @@ class DurableQueue:
         self._config = config
         self._grouping = grouping
         self._clock = clock
+        self._monotonic = monotonic
         self._lost = lost
         self._losses: deque[tuple[str, int]] = deque()
         """From the log's thread."""
-        self._limit = config.queue_size if "queue_size" in config.model_fields_set else 0
         self._pending = 0
         """What is being put, in the unit of the limit."""
         self._oldest_unix_nano = 0
         """From the log's thread: when the oldest arrived that is not settled; 0 where that is not known."""
-        self._is_closed = False
-        self._changed = asyncio.Condition()
+        self._settling = 0
+        """Items whose outcome is being noted."""
+        self._taken_before = frozenset(subscriber.state.groups)
+        """Tokens of groups that were under way before this queue was there."""
+        limit = config.queue_size if "queue_size" in config.model_fields_set else 0
+        self._room = Room(config, limit, lambda: self.size() + self._pending)
         self._next_start = 0.0
 
     def size(self) -> float:
@@ -67,7 +88,7 @@ class DurableQueue:
 
     def capacity(self) -> float:
         """Most that the log may hold for it, 0 for no limit but its own."""
-        return self._limit
+        return self._room.limit
 
     def snapshot(self) -> QueueSnapshot:
         """What the log holds for this exporter."""
@@ -78,8 +99,9 @@ class DurableQueue:
             size_bytes=owed.size_bytes,
             batches=owed.batches,
             oldest_age_s=max(0.0, (self._clock() - oldest) / 1e9) if oldest and owed.batches else None,
-            fill=self.size() / self._limit if self._limit else None,
+            fill=self.size() / self._room.limit if self._room.limit else None,
             consumers=self._config.num_consumers,
+            settling=self._settling,
         )
 
     def lost(self) -> Mapping[str, int]:
@@ -92,7 +114,7 @@ class DurableQueue:
     async def put(self, batch: Batch, enqueued: Callable[[Batch], None]) -> None:
         """Return when the batch is on the disk; raises Retryable where there is no room."""
         size = size_in(self._config.sizer, batch)
-        await self._room_for(size)
+        await self._room.for_(size)
 
         def written(outcome: "asyncio.Future[object]") -> None:
             self._pending -= size
@@ -123,47 +145,41 @@ class DurableQueue:
             raise Retryable(f"the log has no room: {error}", FULL_RETRY_S) from error
         except ValueError as error:
             raise Permanent(f"the log cannot hold it: {error}") from error
-        async with self._changed:
-            self._changed.notify_all()
+        await self._room.change()
 
-    async def _room_for(self, size: int) -> None:
-        if not self._limit:
-            if self._is_closed:
-                raise Retryable("the exporter is shut down")
-            return
-        async with self._changed:
-            while not self._is_closed and (used := self.size() + self._pending) and used + size > self._limit:
-                if not self._config.block_on_overflow:
-                    raise full(self._limit, self._config.sizer)
-                await self._changed.wait()
-            if self._is_closed:
-                raise Retryable("the exporter is shut down")
-
-    async def take(self) -> Taken | None:
+    async def take(self, within_s: float | None = None) -> Taken | None:
         """The next group, which is on the disk as one before it is given."""
-        while not self._is_closed:
+        until = None if within_s is None else self._monotonic() + within_s
+        while not self.is_over:
             taken = await self._taken()
-            while self._losses:
-                self._tell()
-                async with self._changed:
-                    self._changed.notify_all()  # there is more room
+            await self._tell_losses()
             if taken is not None:
                 return taken
-            wait = min(self._grouping.flush_timeout_s or LOOK_S, LOOK_S)
-            if (rest := self._next_start - time.monotonic()) > 0:
-                wait = min(wait, rest)
-            async with self._changed:
-                if self._is_closed:
-                    break
-                try:
-                    async with asyncio.timeout(wait):
-                        await self._changed.wait()
-                except TimeoutError:
-                    pass
+            waits = [self._grouping.flush_timeout_s or LOOK_S, LOOK_S]
+            if (rest := self._next_start - self._monotonic()) > 0:
+                waits.append(rest)
+            if until is not None:
+                if (rest := until - self._monotonic()) <= 0:
+                    return None
+                waits.append(rest)
+            await self._room.changed(min(waits))
         return None
 
-    def _tell(self) -> None:
-        self._lost(*self._losses.popleft())
+    async def _tell_losses(self) -> None:
+        if self._losses:
+            while self._losses:
+                self._lost(*self._losses.popleft())
+            await self._room.change()  # there is more of it
+
+    def _look(self) -> None:
+        """In the log's thread."""
+        self._losses.extend(self.subscriber.losses().items())
+        self._oldest_unix_nano = self.subscriber.oldest_unix_nano
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is closed; what is in it stays there."""
+        return self._room.is_closed
 
     async def _taken(self) -> Taken | None:
         found: list[Taken] = []
@@ -172,14 +188,13 @@ class DurableQueue:
             try:
                 taken = self._take()
             finally:
-                self._losses.extend(self.subscriber.losses().items())
-                self._oldest_unix_nano = self.subscriber.oldest_unix_nano
+                self._look()
             if taken is not None:
                 found.append(taken)
 
         def undo() -> None:
             for taken in found:
-                self.subscriber.give_back(taken.ticket)  # type: ignore[arg-type]
+                self.subscriber.give_back(_group_of(taken))
 
         try:
             await self._service.run(work)
@@ -192,7 +207,7 @@ class DurableQueue:
     def _take(self) -> Taken | None:
         """In the log's thread."""
         grouping = self._grouping
-        now = time.monotonic()
+        now = self._monotonic()
         max_items = grouping.max_items if self._signal is not Signal.PROFILES else 0
         if grouping.interval_s:
             is_due = now >= self._next_start
@@ -211,43 +226,77 @@ class DurableQueue:
                 found = self.subscriber.payloads(group)
                 if found:
                     self._next_start = now + grouping.interval_s
-                    return Taken(_batch_of(self._signal, group, found), group, is_alone=len(found) == 1)
+                    ticket = Ticket(group, found[0][0], frozenset(entry.head.sequence for entry, _ in found))
+                    batch = _batch_of(self._signal, group, found)
+                    return Taken(batch, ticket, is_alone=len(found) == 1, is_resent=group.token in self._taken_before)
             except Exception:
                 self.subscriber.set_aside(group)
                 raise
             self.subscriber.settle(group)  # all of it was damaged
         return None
 
-    async def settle(self, taken: Taken, error: Exception | None = None) -> None:
+    async def settle(self, taken: Taken, error: Exception | None, settled: Callable[[int], None]) -> None:
         """Note that it is done with."""
-        group: Group = taken.ticket  # type: ignore[assignment]
+        ticket: Ticket = taken.ticket  # type: ignore[assignment]
 
-        def work() -> None:
-            self.subscriber.settle(group)
-            self._oldest_unix_nano = self.subscriber.oldest_unix_nano
+        def work() -> int:
+            owed = ticket.owed_items
+            self.subscriber.settle(ticket.group)
+            self._look()
+            return owed
 
-        await self._service.run(work)
-        async with self._changed:
-            self._changed.notify_all()
+        items = taken.batch.items
+        self._settling += items
 
-    async def give_back(self, taken: Taken, error: Exception) -> None:
+        def noted(outcome: "asyncio.Future[int]") -> None:
+            self._settling -= items
+            if not outcome.cancelled() and outcome.exception() is None:
+                settled(outcome.result())
+
+        noting = asyncio.ensure_future(self._service.run(work))
+        noting.add_done_callback(noted)
+        await asyncio.shield(noting)  # who leaves does not undo it
+        await self._tell_losses()
+        await self._room.change()
+
+    async def give_back(self, taken: Taken) -> None:
         """It stays in the log, and is the next one again."""
-        group: Group = taken.ticket  # type: ignore[assignment]
-        await self._service.run(lambda: self.subscriber.give_back(group))
+        await self._service.run(lambda: self.subscriber.give_back(_group_of(taken)))
+
+    async def let_go(self, taken: Taken) -> None:
+        """Keep its content on the disk alone, until it is read."""
+        taken.batch = replace(taken.batch, payload=b"")
+
+    async def read(self, taken: Taken) -> bool:
+        """Get its content back; False where it is not the same any more, and then what is left comes as something new.
+
+        Under the same id a store would take the rest for what it has already.
+        """
+        ticket: Ticket = taken.ticket  # type: ignore[assignment]
+
+        def work() -> list[tuple[Entry, bytes]]:
+            found = self.subscriber.payloads(ticket.group)
+            if frozenset(entry.head.sequence for entry, _ in found) == ticket.sequences:
+                return found
+            self.subscriber.split(ticket.group)
+            return []
+
+        found = await self._service.run(work)
+        if found:
+            taken.batch = _batch_of(self._signal, ticket.group, found)
+        return bool(found)
 
     async def split(self, taken: Taken) -> None:
         """Its halves are the next ones."""
-        group: Group = taken.ticket  # type: ignore[assignment]
-        await self._service.run(lambda: self.subscriber.split(group))
-        async with self._changed:
-            self._changed.notify_all()
+        await self._service.run(lambda: self.subscriber.split(_group_of(taken)))
+        await self._room.change()
 
     async def bury(self, taken: Taken, reason: str, part: Batch) -> None:
         """Put a part of it, which may be all, among the dead letters; it is not settled by that."""
-        group: Group = taken.ticket  # type: ignore[assignment]
+        ticket: Ticket = taken.ticket  # type: ignore[assignment]
 
         def work() -> None:
-            first = group.entries[0]
+            first = ticket.first
             head = first.head._replace(items=part.items, batch_id=part.id)
             name = self.subscriber.state.name
             self._service.log.dead.bury(name, reason, first._replace(head=head), part.payload)
@@ -256,13 +305,15 @@ class DurableQueue:
 
     async def close(self) -> None:
         """What is in the log stays there."""
-        with suppress(OSError):
-            await self._service.run(lambda: None)  # behind whatever is being put
-        while self._losses:
-            self._tell()
-        async with self._changed:
-            self._is_closed = True
-            self._changed.notify_all()
+        await self._room.close()
+        with suppress(OSError):  # the log is closed
+            await self._service.run(self._look)
+        await self._tell_losses()
+
+
+def _group_of(taken: Taken) -> Group:
+    ticket: Ticket = taken.ticket  # type: ignore[assignment]
+    return ticket.group
 
 
 def _meta(origin: Origin, keys: tuple[str, ...]) -> bytes:

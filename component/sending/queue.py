@@ -7,12 +7,12 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from airis.component.errors import Partial, Retryable
+from airis.component.errors import Partial
 from airis.component.sending.config import SendingQueueConfig
+from airis.component.sending.progress import Progress
+from airis.component.sending.room import Room
 from airis.component.sending.snapshot import QueueSnapshot
 from airis.data import Batch, Signal, combined_id, join
-
-FULL_RETRY_S = 1.0
 
 
 @dataclass(slots=True)
@@ -25,10 +25,11 @@ class Taken:
     """What the queue knows it by."""
     is_alone: bool = True
     """Whether it is a single batch, and not several joined."""
+    is_resent: bool = False
+    """Whether it was under way before the queue was opened: the destination may have it, or parts of it."""
+    progress: Progress = field(default_factory=Progress)
     is_done: bool = False
-    """Whether it is counted as what became of it."""
-    counted: int = 0
-    """Items of it that are, before all of them are."""
+    """Whether the queue was told that it is settled."""
 
 
 class Queue(Protocol):
@@ -46,16 +47,33 @@ class Queue(Protocol):
         """
         ...
 
-    async def take(self) -> Taken | None:
-        """The next to deliver, waited for; None when there will be no more."""
+    async def take(self, within_s: float | None = None) -> Taken | None:
+        """The next to deliver, waited for, no longer than so many seconds; None when there is none."""
         ...
 
-    async def settle(self, taken: Taken, error: Exception | None = None) -> None:
-        """It was delivered, or will never be for this reason."""
+    @property
+    def is_over(self) -> bool:
+        """Whether there will be no more to take."""
         ...
 
-    async def give_back(self, taken: Taken, error: Exception) -> None:
-        """It could not be delivered now, and is to be taken again."""
+    async def settle(self, taken: Taken, error: Exception | None, settled: Callable[[int], None]) -> None:
+        """It was delivered, or will never be for this reason.
+
+        `settled` is called once that is noted, also for a caller that has left, with the items that were owed: fewer
+        than were taken where the queue has given some up meanwhile, and has told so.
+        """
+        ...
+
+    async def give_back(self, taken: Taken) -> None:
+        """It could not be delivered now, and is the next to be taken; only where it is durable."""
+        ...
+
+    async def let_go(self, taken: Taken) -> None:
+        """Keep its content on the disk alone, until it is read; only where it is durable."""
+        ...
+
+    async def read(self, taken: Taken) -> bool:
+        """Get its content back; False where it changed meanwhile, and then what is left comes as something new."""
         ...
 
     async def split(self, taken: Taken) -> None:
@@ -85,11 +103,6 @@ class Queue(Protocol):
     async def close(self) -> None:
         """Take nothing new; who takes gets what is left (in memory), or None."""
         ...
-
-
-def full(limit: int, sizer: str) -> Retryable:
-    """What a sender is told who came when there was no room."""
-    return Retryable(f"the sending queue is full ({limit} {sizer})", FULL_RETRY_S)
 
 
 def size_in(sizer: str, batch: Batch) -> int:
@@ -126,10 +139,9 @@ class MemoryQueue:
         self._clock = clock
         self._partitions: OrderedDict[Hashable, _Partition] = OrderedDict()
         self._size = 0
+        self._room = Room(config, config.queue_size, self.size)
         self._unsettled: dict[int, _Held] = {}
         """What is counted in the size, oldest first."""
-        self._is_closed = False
-        self._changed = asyncio.Condition()
 
     def size(self) -> float:
         """How much is in it."""
@@ -160,22 +172,16 @@ class MemoryQueue:
     async def put(self, batch: Batch, enqueued: Callable[[Batch], None]) -> None:
         """Return when it is in the queue or, with wait_for_result, delivered."""
         size = size_in(self._config.sizer, batch)
-        async with self._changed:
-            while self._size and self._size + size > self._config.queue_size and not self._is_closed:
-                if not self._config.block_on_overflow:
-                    raise full(self._config.queue_size, self._config.sizer)
-                await self._changed.wait()
-            if self._is_closed:
-                raise Retryable("the exporter is shut down")
-            done = asyncio.get_running_loop().create_future() if self._config.wait_for_result else None
-            self._size += size
-            partition = self._partitions.setdefault(self._key(batch), _Partition())
-            held = _Held(batch, size, self._clock(), done)
-            self._unsettled[id(held)] = held
-            partition.waiting.append(held)
-            partition.size += self._measure(batch)
-            enqueued(batch)
-            self._changed.notify_all()
+        await self._room.for_(size)
+        done = asyncio.get_running_loop().create_future() if self._config.wait_for_result else None
+        held = _Held(batch, size, self._clock(), done)
+        self._size += size
+        self._unsettled[id(held)] = held
+        partition = self._partitions.setdefault(self._key(batch), _Partition())
+        partition.waiting.append(held)
+        partition.size += self._measure(batch)
+        enqueued(batch)
+        await self._room.change()
         if done is not None:
             await done
 
@@ -189,27 +195,29 @@ class MemoryQueue:
     def _measure(self, batch: Batch) -> int:
         return size_in(self._joins.sizer, batch) if self._joins else 1
 
-    async def take(self) -> Taken | None:
+    async def take(self, within_s: float | None = None) -> Taken | None:
         """The next to deliver: one batch, or joined ones as soon as they are enough, or waited long enough."""
-        async with self._changed:
-            while True:
-                wait: float | None = None
-                for key, partition in self._partitions.items():
-                    due = self._due_in(partition)
-                    if due <= 0:
-                        return self._take(key, partition)
-                    wait = due if wait is None else min(wait, due)
-                if self._is_closed and not self._partitions:
-                    return None
-                try:
-                    async with asyncio.timeout(wait):
-                        await self._changed.wait()
-                except TimeoutError:
-                    continue
+        until = None if within_s is None else self._clock() + within_s
+        while not self.is_over:
+            waits = [] if until is None else [until - self._clock()]
+            for key, partition in self._partitions.items():
+                due = self._due_in(partition)
+                if due <= 0:
+                    return self._take(key, partition)
+                waits.append(due)
+            if until is not None and waits[0] <= 0:
+                return None
+            await self._room.changed(min(waits, default=None))
+        return None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is closed, and empty."""
+        return self._room.is_closed and not self._partitions
 
     def _due_in(self, partition: _Partition) -> float:
         joins = self._joins
-        if joins is None or self._is_closed or partition.size >= joins.min_size:
+        if joins is None or self._room.is_closed or partition.size >= joins.min_size:
             return 0.0
         return partition.waiting[0].since + joins.flush_timeout - self._clock()
 
@@ -230,7 +238,7 @@ class MemoryQueue:
             self._partitions.move_to_end(key)  # the others have their turn
         return Taken(joined([each.batch for each in held]), held, is_alone=len(held) == 1)
 
-    async def settle(self, taken: Taken, error: Exception | None = None) -> None:
+    async def settle(self, taken: Taken, error: Exception | None, settled: Callable[[int], None]) -> None:
         """Make room, and tell who waits for the outcome."""
         held: list[_Held] = taken.ticket  # type: ignore[assignment]
         shares = outcomes_for([each.batch for each in held], error)
@@ -240,35 +248,39 @@ class MemoryQueue:
                     each.done.set_result(None)
                 else:
                     each.done.set_exception(outcome)
-        for each in held:  # settled twice is settled once
-            if self._unsettled.pop(id(each), None) is not None:
-                self._size -= each.size
-        async with self._changed:
-            self._changed.notify_all()
+        for each in held:
+            del self._unsettled[id(each)]
+            self._size -= each.size
+        settled(taken.batch.items)
+        await self._room.change()
 
-    async def give_back(self, taken: Taken, error: Exception) -> None:
-        """There is no other time: it is lost, or its senders are told."""
-        await self.settle(taken, error)
+    async def give_back(self, taken: Taken) -> None:
+        """There is no other time: whoever takes from memory settles."""
+        raise NotImplementedError
+
+    async def let_go(self, taken: Taken) -> None:
+        """There is nowhere else."""
+        raise NotImplementedError
+
+    async def read(self, taken: Taken) -> bool:
+        """It was never let go."""
+        return True
 
     async def split(self, taken: Taken) -> None:
         """Put what was joined back, each batch for itself."""
         held: list[_Held] = taken.ticket  # type: ignore[assignment]
-        async with self._changed:
-            for each in held:
-                alone = _Partition(deque([each]), 1 << 62)
-                key = (object(),)
-                self._partitions[key] = alone
-                self._partitions.move_to_end(key, last=False)
-            self._changed.notify_all()
+        for each in reversed(held):
+            key = (object(),)
+            self._partitions[key] = _Partition(deque([each]), 1 << 62)
+            self._partitions.move_to_end(key, last=False)
+        await self._room.change()
 
     async def bury(self, taken: Taken, reason: str, part: Batch) -> None:
         """There are no dead letters in memory."""
 
     async def close(self) -> None:
         """Let those who wait to put go, and those who take have what is left."""
-        async with self._changed:
-            self._is_closed = True
-            self._changed.notify_all()
+        await self._room.close()
 
 
 def joined(batches: list[Batch]) -> Batch:

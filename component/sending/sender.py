@@ -1,58 +1,28 @@
-"""The way of every exporter that sends: queue, turns, breaker, retries, and what cannot be delivered."""
+"""The way of every exporter that sends: a queue or none, those who empty it, and an orderly end."""
 
 import asyncio
 import random
 import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any
 
-from airis.component.errors import ConsumeError, Partial, Permanent, Retryable
+from airis.component.errors import ConsumeError, Partial, Retryable
 from airis.component.lifecycle import Host
 from airis.component.occasional import Occasional
 from airis.component.retry import Retry
 from airis.component.sending.accounts import Accounts
-from airis.component.sending.breaker import CircuitBreaker, CircuitOpen
-from airis.component.sending.bulkhead import Bulkhead, NoPlace
 from airis.component.sending.config import SendingConfig
+from airis.component.sending.consumers import Consumers
+from airis.component.sending.destination import Destination, Prepare
 from airis.component.sending.grouping import Grouping, grouping_of
-from airis.component.sending.queue import MemoryQueue, Queue, Taken
-from airis.component.sending.snapshot import BreakerSnapshot, BulkheadSnapshot, SendingSnapshot, SignalSnapshot
-from airis.component.telemetry import Telemetry, by_signal
+from airis.component.sending.outcomes import Outcomes
+from airis.component.sending.queue import MemoryQueue, Queue
+from airis.component.sending.snapshot import SendingSnapshot, SignalSnapshot
+from airis.component.telemetry import Telemetry
 from airis.component.words import quoted
-from airis.data import Batch, Signal, kernels, parts_of
-
-Attempt = Callable[[], Awaitable[None]]
-"""Returns when the destination has a batch, or raises as a consumer does. It is made as often as it takes."""
-Prepare = Callable[[Batch], Awaitable[Attempt]]
-"""What is done to a batch once, such as to compress it; gives the attempts to deliver it."""
-
-SUSPICIOUS_FAILURES = 10
-"""A batch that failed so often while others went through is at fault itself, whatever the destination says."""
-PAUSE_S = 1.0
-"""After what must not happen, such as a log that cannot be read."""
-HOPELESS_PARTS = 16
-"""When so many parts of a batch are refused behind one another, the rest is not tried part by part."""
-
-
-@dataclass(slots=True)
-class Failing:
-    """Whether anything of a signal goes through, by the clock."""
-
-    error: str = ""
-    last: float | None = None
-    since: float | None = None
-
-    def note(self, error: Exception | None, now: float) -> None:
-        """Something was delivered, or not."""
-        if error is None:
-            self.since = None
-            return
-        self.error, self.last = _reason(error), now
-        if self.since is None:
-            self.since = now
+from airis.data import Batch, Signal
 
 
 class Sending:
@@ -78,59 +48,35 @@ class Sending:
         self.config = config
         queue = config.sending_queue
         self._telemetry = telemetry
-        self._prepare = prepare
         self._clock = clock
         self._grouping = grouping
         self.retry = Retry(self._retries(), telemetry, clock, sleep, rng)
+        self._destination = Destination(config, telemetry, prepare, clock)
         self._warned = Occasional(clock)
         self._turns: defaultdict[Signal, AbstractAsyncContextManager[Any]] = defaultdict(
             (lambda: asyncio.Semaphore(queue.num_consumers)) if queue.enabled else nullcontext
         )
-        self._breaker = CircuitBreaker(config.circuit_breaker, telemetry, clock) if config.circuit_breaker else None
-        self._bulkhead = Bulkhead(config.bulkhead, telemetry, clock) if config.bulkhead else None
-        self._queues: dict[Signal, Queue] = {}
+        self._consumers: dict[Signal, Consumers] = {}
         self._opening: dict[Signal, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._consumers: set[asyncio.Task[None]] = set()
         self._host: Host | None = None
         self._is_open = False
         self._is_closed = False
-        self._held = 0
+        self._is_emptied = False
+        """What is left of the queues is for whoever opens them next."""
+        self._held: Counter[Signal] = Counter()
+        """Senders that are held; a signal stays in it once something of it was sent."""
         self._idle = asyncio.Event()
-        self._successes: Counter[Signal] = Counter()
-        """Each signal may have an endpoint of its own, which is away by itself."""
-        self._under_way: Counter[Signal] = Counter()
-        self._failures: dict[Signal, Failing] = defaultdict(Failing)
+        self._outcomes: Outcomes | None = None
+        self._accounts: Accounts | None = None
         if self.has_queue:
-            self._declare()
-
-    def snapshot(self) -> SendingSnapshot:
-        """What is queued, under way and going wrong at this moment; cheap, and never waits."""
-        now, breaker, bulkhead = self._clock(), self._breaker, self._bulkhead
-        return SendingSnapshot(
-            tuple(self._signal_snapshot(s, now) for s in Signal if s in self._under_way or s in self._queues),
-            BreakerSnapshot(breaker.state, now - breaker.since) if breaker else None,
-            BulkheadSnapshot(int(bulkhead.limit), bulkhead.under_way, bulkhead.waiting) if bulkhead else None,
-        )
-
-    def _signal_snapshot(self, signal: Signal, now: float) -> SignalSnapshot:
-        queue, failing = self._queues.get(signal), self._failures[signal]
-        return SignalSnapshot(
-            signal,
-            queue.snapshot() if queue else None,
-            self._under_way[signal],
-            failing.error,
-            None if failing.last is None else now - failing.last,
-            None if failing.since is None else now - failing.since,
-            self._outcomes(signal) if self.has_queue else {},
-            self._accounts.snapshot(signal, queue.lost() if queue else {}) if self.has_queue else None,
-        )
-
-    def _outcomes(self, signal: Signal) -> dict[str, int]:
-        counts = {"delivered": self._sent[signal].value, "refused": self._refused[signal].value}
-        for labels, value in list(self._dropped.values.items()):
-            if ("signal", signal.value) in labels:
-                counts[dict(labels)["reason"]] = value
-        return {outcome: int(count) for outcome, count in counts.items() if count}
+            self._outcomes = Outcomes(telemetry)
+            self._accounts = Accounts(telemetry, self._outcomes)
+            self._outcomes.declare_queues(
+                telemetry,
+                queue,
+                lambda: sum(consumers.queue.size() for consumers in self._consumers.values()),
+                lambda: sum(consumers.queue.capacity() for consumers in self._consumers.values()),
+            )
 
     @property
     def has_queue(self) -> bool:
@@ -150,30 +96,27 @@ class Sending:
             return retries.model_copy(update={"max_elapsed_time": 0.0})
         return retries
 
-    def _declare(self) -> None:
-        telemetry = self._telemetry
-        self._sent = by_signal(telemetry, "otelcol_exporter_sent", "delivered")
-        self._failed = by_signal(telemetry, "otelcol_exporter_send_failed", "not delivered")
-        self._refused = by_signal(telemetry, "otelcol_exporter_enqueue_failed", "that the queue did not take")
-        self._accounts = Accounts(telemetry)
-        self._dropped = telemetry.counter(
-            "airis_exporter_dropped_items", "{item}", "Items that were given up, by reason and signal."
+    def snapshot(self) -> SendingSnapshot:
+        """What is queued, under way and going wrong at this moment; cheap, and never waits."""
+        return SendingSnapshot(
+            tuple(self._signal_snapshot(signal) for signal in Signal if signal in self._held),
+            self._destination.breaker_snapshot(),
+            self._destination.bulkhead_snapshot(),
         )
-        self._buried = telemetry.counter(
-            "airis_exporter_dead_letter_items", "{item}", "Items put among the dead letters."
-        )
-        unit = "{" + self.config.sending_queue.sizer.rstrip("s") + "}"
-        telemetry.gauge(
-            "otelcol_exporter_queue_size",
-            unit,
-            "What is in the queue, what is under way included.",
-            lambda: sum(queue.size() for queue in self._queues.values()),
-        )
-        telemetry.gauge(
-            "otelcol_exporter_queue_capacity",
-            unit,
-            "Most that may be in the queue; 0 without a limit.",
-            lambda: sum(queue.capacity() for queue in self._queues.values()),
+
+    def _signal_snapshot(self, signal: Signal) -> SignalSnapshot:
+        now, failing = self._clock(), self._destination.failing[signal]
+        consumers = self._consumers.get(signal)
+        queue = consumers.queue if consumers and not self._is_emptied else None
+        return SignalSnapshot(
+            signal,
+            queue.snapshot() if queue else None,
+            consumers.under_way if consumers else self._held[signal],
+            failing.error,
+            None if failing.last is None else now - failing.last,
+            None if failing.since is None else now - failing.since,
+            self._outcomes.of(signal) if self._outcomes else {},
+            self._accounts.snapshot(signal, queue.lost() if queue else {}) if self._accounts else None,
         )
 
     # From start to shutdown
@@ -188,7 +131,7 @@ class Sending:
             prefix = f"{self._name}:"
             for signal in Signal:
                 if f"{prefix}{signal}" in service.log.subscribers:
-                    await self._queue(signal)
+                    await self._consumers_of(signal)
         self._is_open = True
 
     async def close(self) -> None:
@@ -199,52 +142,48 @@ class Sending:
         self._is_open, self._is_closed = False, True
         self.retry.stop()
         try:
-            for queue in self._queues.values():
-                await queue.close()
-            if self._consumers:
-                await asyncio.wait(self._consumers)
-            if self._held:
+            await asyncio.gather(*(consumers.close() for consumers in self._consumers.values()))
+            if self._held.total():
                 await self._idle.wait()
         except asyncio.CancelledError:
-            await self._abandon()
+            await asyncio.gather(*(consumers.abandon() for consumers in self._consumers.values()))
             raise
         finally:
-            for signal, queue in self._queues.items():
-                if queue.is_durable:
-                    self._accounts.kept[signal].add(queue.snapshot().items + sum(queue.lost().values()))
-            self._queues.clear()
-
-    async def _abandon(self) -> None:
-        """There is no more time."""
-        for consumer in self._consumers:
-            consumer.cancel()
-        if self._consumers:
-            await asyncio.wait(self._consumers)
-        for queue in self._queues.values():
-            await queue.close()
-            while (taken := await queue.take()) is not None:  # of a queue in memory
-                await self._leave(queue, taken)
+            for signal, consumers in self._consumers.items() if not self._is_emptied else ():
+                assert self._accounts is not None
+                self._accounts.closed(signal, consumers.queue)
+            self._is_emptied = True
 
     @property
     def _name(self) -> str:
         return f"{self._telemetry.kind}s/{self._telemetry.component_id}"
 
-    async def _queue(self, signal: Signal) -> Queue:
-        """The queue of a signal, with those who empty it."""
+    async def _consumers_of(self, signal: Signal) -> Consumers:
+        """Those who empty the queue of a signal, which is opened if it is not."""
         async with self._opening[signal]:
-            known = self._queues.get(signal)
+            known = self._consumers.get(signal)
             if known is not None:
                 return known
+            assert self._outcomes is not None
+            assert self._accounts is not None
             queue: Queue = await self._durable(signal) if self.is_durable else self._in_memory(signal)
             if self._is_closed:  # meanwhile
                 raise Retryable("the exporter is shut down")
-            self._queues[signal] = queue
-            self._accounts.recovered[signal].add(queue.recovered)
-            for _ in range(self.config.sending_queue.num_consumers):
-                consumer = asyncio.create_task(self._work(queue))
-                self._consumers.add(consumer)
-                consumer.add_done_callback(self._consumers.discard)
-            return queue
+            consumers = Consumers(
+                queue,
+                signal,
+                self.config.sending_queue,
+                self._destination,
+                self.retry,
+                self._outcomes,
+                self._telemetry,
+                self._clock,
+            )
+            self._consumers[signal] = consumers
+            self._accounts.opened(signal, queue)
+            self._held[signal] += 0
+            consumers.start()
+            return consumers
 
     def _in_memory(self, signal: Signal) -> Queue:
         return MemoryQueue(self.config.sending_queue, signal, self._clock)
@@ -254,6 +193,8 @@ class Sending:
         from airis.storage.wal.service import LogService
 
         assert self._host is not None
+        assert self._outcomes is not None
+        outcomes = self._outcomes
         config = self.config.sending_queue
         service = self._host.extension(config.storage, LogService)
         name = f"{self._name}:{signal}"
@@ -261,53 +202,49 @@ class Sending:
         grouping = grouping_of(config, self._grouping or Grouping())
 
         def lost(reason: str, items: int) -> None:
-            self._give_up(signal, items, reason, OSError("given up by the log"))
+            outcomes.given_up(signal, items, reason, "given up by the log")
 
-        return DurableQueue(service, subscriber, signal, config, grouping, lost=lost)
+        return DurableQueue(service, subscriber, signal, config, grouping, lost=lost, monotonic=self._clock)
 
     # Senders
 
     async def consume(self, batch: Batch) -> None:
         """Take responsibility for the batch: see the class. Raises Retryable, Permanent or Partial."""
-        if not self.has_queue:
+        outcomes, accounts = self._outcomes, self._accounts
+        if outcomes is None or accounts is None:
             async with self.turn(batch.signal):
-                attempt = await self._prepare(batch)
-                await self.retry(lambda: self._guarded(batch.signal, attempt))
+                await self.retry(await self._destination.attempts(batch))
             return
-        self._check()
-        entry = self._accounts.entry(batch)
+        entry = accounts.entry(batch)
         try:
-            queue = self._queues.get(batch.signal) or await self._queue(batch.signal)
-            await queue.put(batch, entry.enqueued)
+            self._check()
+            consumers = self._consumers.get(batch.signal) or await self._consumers_of(batch.signal)
+            await consumers.queue.put(batch, entry.enqueued)
         except ConsumeError as error:
             entry.left(error)
             if not entry.is_queued:  # else it is the outcome, and counted where it came about
-                self._refused[batch.signal].add(batch.items)
+                outcomes.refused(batch)
             raise
+        except (OSError, ValueError) as error:
+            outcomes.refused(batch)
+            raise Retryable(f"the log cannot be used: {error}", 1.0) from error
         except asyncio.CancelledError as error:
             entry.left(error)
             raise
-        except (OSError, ValueError) as error:
-            self._refused[batch.signal].add(batch.items)
-            raise Retryable(f"the log cannot be used: {error}", 1.0) from error
 
     @asynccontextmanager
     async def turn(self, signal: Signal) -> AsyncGenerator[None]:
         """A sender's turn; raises Retryable where nothing is sent any more, or not yet."""
-        self._held += 1
+        self._held[signal] += 1
         self._idle.clear()
         try:
             self._check()
             async with self._turns[signal]:
                 self._check()
-                self._under_way[signal] += 1
-                try:
-                    yield
-                finally:
-                    self._under_way[signal] -= 1
+                yield
         finally:
-            self._held -= 1
-            if not self._held:
+            self._held[signal] -= 1
+            if not self._held.total():
                 self._idle.set()
 
     def accept(self, batch: Batch, rejected: int, message: str) -> None:
@@ -320,217 +257,3 @@ class Sending:
     def _check(self) -> None:
         if not self._is_open:
             raise Retryable("the exporter is shut down")
-
-    async def _guarded(self, signal: Signal, attempt: Attempt) -> None:
-        try:
-            async with AsyncExitStack() as guards:
-                # Who waits for a place says nothing about the destination.
-                if self._bulkhead is not None:
-                    await guards.enter_async_context(self._bulkhead.place())
-                if self._breaker is not None:
-                    await guards.enter_async_context(self._breaker.watch())
-                await attempt()
-        except (CircuitOpen, NoPlace):
-            raise  # nothing was sent
-        except Exception as error:
-            self._failures[signal].note(None if isinstance(error, Partial) else error, self._clock())
-            raise
-        self._failures[signal].note(None, self._clock())
-        self._successes[signal] += 1
-
-    # Those who empty a queue
-
-    async def _work(self, queue: Queue) -> None:
-        while True:
-            taken: Taken | None = None
-            try:
-                taken = await queue.take()
-                if taken is None:
-                    return
-                signal = taken.batch.signal
-                self._under_way[signal] += 1
-                try:
-                    await self._send(queue, taken)
-                finally:
-                    self._under_way[signal] -= 1
-            except asyncio.CancelledError:
-                if taken is not None:
-                    await self._leave(queue, taken)
-                raise
-            except Exception as error:  # whatever it is, a queue must not stand still
-                if not isinstance(error, Retryable) and self._warned.due():
-                    known = isinstance(error, OSError)
-                    words = "the log cannot be used" if known else "the queue stumbled"
-                    self._telemetry.log.error(words, error=str(error), exc_info=None if known else error)
-                if taken is not None:
-                    await self._leave(queue, taken)
-                await self.retry.pause(Retryable("the queue cannot be used", PAUSE_S))
-
-    async def _leave(self, queue: Queue, taken: Taken) -> None:
-        """What did not come to its end stays on disk, and is lost in memory; what did is left as it is."""
-        error = Retryable("the exporter is shut down")
-        if not queue.is_durable and not taken.is_done:
-            left = taken.batch.items - taken.counted
-            self._give_up(taken.batch.signal, left, "refused" if self._is_open else "shutdown", error, taken)
-        with suppress(OSError):  # the log is closed: it comes again at the next start
-            await self._give_back(queue, taken, error)
-
-    async def _send(self, queue: Queue, taken: Taken) -> None:
-        batch = taken.batch
-        try:
-            parts = self._parts(batch)
-            if len(parts) > 1:
-                await self._send_large(queue, taken, parts)
-                return
-            await self._persist(batch, queue.is_durable)
-        except Partial as error:
-            self._count_delivered(taken, batch, error)
-            await self._settle(queue, taken, error)
-        except Retryable as error:
-            await self._postpone(queue, taken, batch.items, error)
-        except Exception as error:
-            if not isinstance(error, ConsumeError):
-                self._telemetry.log.error("export failed", exc_info=error)
-            if not taken.is_alone:
-                self._accounts.end(taken, comes_again=True)
-                await queue.split(taken)  # so that a bad batch does not take the good ones with it
-            elif queue.is_durable:
-                await self._send_parts(queue, taken, batch, error)
-                await self._settle(queue, taken, error)
-            else:
-                self._give_up(batch.signal, batch.items, "refused", error, taken)
-                await self._settle(queue, taken, error)
-        else:
-            self._count_delivered(taken, batch)
-            await self._settle(queue, taken)
-
-    def _parts(self, batch: Batch) -> list[Batch]:
-        """What is larger than batch::max_size by itself in parts, the same ones every time."""
-        joins = self.config.sending_queue.batch
-        if joins is None or not joins.max_size or batch.signal is Signal.PROFILES:
-            return [batch]
-        is_items = joins.sizer == "items"
-        if (batch.items if is_items else batch.size_bytes) <= joins.max_size:
-            return [batch]
-        return _cut(batch, joins.max_size, None) if is_items else _cut(batch, None, joins.max_size)
-
-    async def _send_large(self, queue: Queue, taken: Taken, parts: list[Batch]) -> None:
-        left = sum(part.items for part in parts)
-        rejected = 0
-        outcome: Exception | None = None
-        for part in parts:
-            try:
-                await self._persist(part, queue.is_durable)
-            except Partial as error:
-                self._count_delivered(taken, part, error)
-                rejected, outcome = rejected + error.rejected, error
-            except Retryable as error:
-                await self._postpone(queue, taken, left, error)
-                return
-            except Exception as error:
-                if queue.is_durable:
-                    await self._send_parts(queue, taken, part, error)
-                else:
-                    self._give_up(part.signal, part.items, "refused", error, taken)
-                    rejected, outcome = rejected + part.items, error
-            else:
-                self._count_delivered(taken, part)
-            left -= part.items
-        if outcome is not None and rejected < taken.batch.items:
-            outcome = Partial(rejected, _reason(outcome))
-        await self._settle(queue, taken, outcome)
-
-    async def _postpone(self, queue: Queue, taken: Taken, items: int, error: Retryable) -> None:
-        """It could not be delivered for now, and so many of its items are not: memory gives them up."""
-        if queue.is_durable:
-            if self._is_open:
-                await self.retry.pause(error)  # it would be the next one again at once
-        else:
-            self._give_up(taken.batch.signal, items, "retries" if self._is_open else "shutdown", error, taken)
-            taken.is_done = True
-        await self._give_back(queue, taken, error)
-
-    async def _give_back(self, queue: Queue, taken: Taken, error: Exception) -> None:
-        self._accounts.end(taken, comes_again=queue.is_durable)
-        await queue.give_back(taken, error)
-
-    async def _settle(self, queue: Queue, taken: Taken, error: Exception | None = None) -> None:
-        taken.is_done = True  # it is counted
-        await queue.settle(taken, error)
-        self._accounts.end(taken, comes_again=False)
-
-    async def _persist(self, batch: Batch, is_durable: bool) -> None:
-        """Attempt until it comes to an end; one that fails while others succeed is at fault itself."""
-        failures = 0
-        succeeded_before = self._successes[batch.signal]
-        attempt = await self._prepare(batch)
-
-        async def watched() -> None:
-            nonlocal failures
-            try:
-                await self._guarded(batch.signal, attempt)
-            except (CircuitOpen, NoPlace):
-                raise
-            except Retryable as error:
-                failures += 1
-                others = self._successes[batch.signal] - succeeded_before
-                if is_durable and failures >= SUSPICIOUS_FAILURES and others >= SUSPICIOUS_FAILURES:
-                    raise Permanent(f"it failed {failures} times while others went through: {error.reason}") from error
-                raise
-
-        await self.retry(watched)
-
-    async def _send_parts(self, queue: Queue, taken: Taken, whole: Batch, error: Exception) -> None:
-        """Deliver the parts of a batch that can be, and put the others among the dead letters."""
-        waiting = [(whole, error)]
-        refused = 0
-        while waiting:
-            batch, error = waiting.pop()
-            parts = _cut(batch, -(-batch.items // 2), None) if batch.items > 1 and refused < HOPELESS_PARTS else [batch]
-            if len(parts) == 1:
-                await queue.bury(taken, _reason(error), batch)
-                self._buried.add(batch.items)
-                self._give_up(batch.signal, batch.items, "dead_letter", error, taken)
-                continue
-            for part in reversed(parts):
-                try:
-                    await self._persist(part, is_durable=True)
-                except Partial as partial:
-                    self._count_delivered(taken, part, partial)
-                except Retryable:
-                    raise  # all of it comes again
-                except Exception as again:
-                    refused += 1
-                    waiting.append((part, again))
-                else:
-                    refused = 0
-                    self._count_delivered(taken, part)
-
-    def _count_delivered(self, taken: Taken, batch: Batch, but: Partial | None = None) -> None:
-        rejected = min(but.rejected, batch.items) if but else 0
-        self._sent[batch.signal].add(batch.items - rejected)
-        self._accounts.count(taken, batch.items - rejected)
-        if but is not None:
-            self._give_up(batch.signal, rejected, "rejected", but, taken)
-
-    def _give_up(self, signal: Signal, items: int, reason: str, error: Exception, taken: Taken | None = None) -> None:
-        """Count what is not delivered; without `taken` the log has settled it."""
-        if not items:
-            return
-        if taken is not None:
-            self._accounts.count(taken, items)
-        self._failed[signal].add(items)
-        self._dropped.add(items, reason=reason, signal=str(signal))
-        self._telemetry.log.error("not delivered", items=items, signal=str(signal), why=reason, error=_reason(error))
-
-
-def _cut(batch: Batch, max_items: int | None, max_bytes: int | None) -> list[Batch]:
-    """A batch in parts; one that cannot be read, or cut, is its only part."""
-    try:
-        return parts_of(batch, max_items, max_bytes)
-    except kernels.MalformedPayload:
-        return [batch]
-
-
-def _reason(error: Exception) -> str:
-    return error.reason if isinstance(error, ConsumeError) else f"{type(error).__name__}: {error}"

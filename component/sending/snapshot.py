@@ -22,23 +22,20 @@ class QueueSnapshot:
     """Share of what it may hold, 0 to 1, by whichever of the three its limit is a number of; None without a limit."""
     consumers: int
     """Most groups that are under way at once."""
+    settling: int = 0
+    """Items whose outcome is being noted: perhaps they are not among `items` any more, and not counted yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccountsSnapshot:
     """Items of one signal, beside those that were delivered, given up or are queued."""
 
-    enqueued: int = 0
     recovered: int = 0
     """They were in the queue when it was opened."""
     kept: int = 0
     """They were in the queue when it was closed, as by a reload."""
     unacknowledged: int = 0
-    """They are among the enqueued ones, but their sender had left, or was told the outcome instead."""
-    repeated: int = 0
-    """Their outcome was counted, and then all of their batch was to be delivered again."""
-    settling: int = 0
-    """Their outcome is counted, and they are in the queue for another moment."""
+    """They were taken into the queue, but their sender had left, or was told the outcome instead."""
     lost: Mapping[str, int] = field(default_factory=dict[str, int])
     """By reason: the log has given them up, and nobody has counted them yet."""
 

@@ -55,9 +55,9 @@ class DeadLetters:
         now = self._clock()
         about = {"subscriber": subscriber, "reason": reason, "buried_unix_nano": now, "meta": entry.meta.hex()}
         meta = json.dumps(about, separators=(",", ":")).encode()
-        name = f"{now:020d}-{entry.head.sequence:020d}-{entry.head.batch_id.hex()}{SUFFIX}"
-        if name in self._files.names():
-            return name
+        names = set(self._files.names())
+        while (name := f"{now:020d}-{entry.head.sequence:020d}-{entry.head.batch_id.hex()}{SUFFIX}") in names:
+            now += 1  # another subscriber buried it in the same nanosecond
         file = self._files.create(name)
         try:
             head = SegmentHeader(self._log_id, entry.head.sequence, now).pack()

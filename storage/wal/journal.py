@@ -116,6 +116,12 @@ class Journal:
         del self.state.groups[token]
         self._write({"dissolved": token.hex()})
 
+    def rest(self) -> None:
+        """Note that nothing is under way: the end that follows is no crash, and no group is at fault for it."""
+        for group in self.state.groups.values():
+            group.starts -= 1  # the next start adds one
+        self._write({"rested": len(self.state.groups)})
+
     def dropped(self, sequences: list[int]) -> None:
         """Note what is settled without having been taken."""
         self.state.settle(sequences)
@@ -216,6 +222,9 @@ def _follow(state: State | None, content: dict[str, Any]) -> State | None:
         state.settle(group.sequences if group else ())
     elif "dissolved" in content:
         state.groups.pop(bytes.fromhex(content["dissolved"]), None)
+    elif "rested" in content:
+        for each in state.groups.values():
+            each.starts -= 1
     elif "dropped" in content:
         state.settle(_spread(content["dropped"]))
     return state

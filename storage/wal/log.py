@@ -519,5 +519,6 @@ class Log:
             self._writer = None
         for subscriber in self.subscribers.values():
             with suppress(OSError):
+                subscriber.journal.rest()
                 subscriber.journal.sync()
             subscriber.close()

@@ -103,15 +103,16 @@ class Exporters:
     async def crash(self) -> None:
         """The process is killed: nothing is finished, nothing is closed."""
         assert self.sending
-        for task in list(self.sending._consumers):  # pyright: ignore[reportPrivateUsage]
-            task.cancel()
+        for consumers in self.sending._consumers.values():  # pyright: ignore[reportPrivateUsage]
+            for task in consumers._tasks:  # pyright: ignore[reportPrivateUsage]
+                task.cancel()
         self.log = None
         self.has_all_counts = False
 
     def is_balanced(self) -> None:
         """After all: what came into the queues has come to an end, or is kept."""
         for signal in Signal if self.has_all_counts else ():
-            ways = ("airis_exporter_enqueued", "airis_exporter_recovered", "airis_exporter_repeated")
+            ways = ("airis_exporter_enqueued", "airis_exporter_recovered")
             ends = ("airis_exporter_kept", "otelcol_exporter_sent", "otelcol_exporter_send_failed")
             came, went = (sum(self.count(f"{name}_{signal.item}") for name in names) for names in (ways, ends))
             assert came == went

@@ -2,14 +2,13 @@
 
 import asyncio
 import threading
-from typing import Any
 
 import pytest
 
 from airis.component import Partial, Permanent, Retryable
 from airis.component.sending.snapshot import AccountsSnapshot
 from airis.data import Signal
-from tests.component.test_sending import DURABLE, SOON_S, Exporters, exporters, names_of, spans
+from tests.component.test_sending import DURABLE, SOON_S, Exporters, exporters, spans
 
 __all__ = ["exporters"]
 
@@ -19,29 +18,6 @@ def accounts(exporters: Exporters) -> AccountsSnapshot:
     (traces,) = (each for each in exporters.sending.snapshot().signals if each.signal is Signal.TRACES)
     assert traces.accounts
     return traces.accounts
-
-
-async def test_what_was_delivered_of_a_batch_that_comes_again_is_repeated(exporters: Exporters):
-    batch = {"min_size": 0, "max_size": 2, "flush_timeout": "10ms"}
-    refused: list[list[str]] = []
-
-    def refuse(batch: Any) -> Exception | None:
-        if names_of(batch) == ["c", "d"] and not refused:
-            refused.append(names_of(batch))
-            return Retryable("later")
-        return None
-
-    exporters.destination.refuses = refuse
-    sending = await exporters.start(
-        retry_on_failure={"enabled": False}, sending_queue={"storage": "file_storage", "batch": batch}
-    )
-    await sending.consume(spans("a", "b", "c", "d"))
-    await exporters.destination.until(lambda: "d" in exporters.destination.all_names)
-    await sending.close()
-
-    assert exporters.destination.names == [["a", "b"], ["a", "b"], ["c", "d"]]
-    assert exporters.count("otelcol_exporter_sent_spans") == 6
-    assert exporters.count("airis_exporter_repeated_spans") == 2
 
 
 async def test_what_is_on_the_disk_is_handed_from_one_exporter_to_the_next(exporters: Exporters):
@@ -75,7 +51,7 @@ async def test_a_sender_that_is_told_the_outcome_is_not_told_that_its_data_is_qu
         told = error
 
     assert type(told) is type(outcome)
-    assert (accounts(exporters).enqueued, accounts(exporters).unacknowledged) == (3, unacknowledged)
+    assert (exporters.count("airis_exporter_enqueued_spans"), accounts(exporters).unacknowledged) == (3, unacknowledged)
 
 
 async def test_a_sender_that_left_while_its_data_was_written_does_not_know_of_it(exporters: Exporters):
@@ -91,9 +67,9 @@ async def test_a_sender_that_left_while_its_data_was_written_does_not_know_of_it
     leaving.cancel()
     with pytest.raises(asyncio.CancelledError):
         await leaving
-    assert accounts(exporters).enqueued == 1
+    assert exporters.count("airis_exporter_enqueued_spans") == 1
     go_on.set()
     await busy
     await exporters.log.run(lambda: None)  # behind what was to be written
 
-    assert (accounts(exporters).enqueued, accounts(exporters).unacknowledged) == (3, 2)
+    assert (exporters.count("airis_exporter_enqueued_spans"), accounts(exporters).unacknowledged) == (3, 2)

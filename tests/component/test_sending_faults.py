@@ -10,6 +10,7 @@ import pytest
 from airis.component import Permanent, Retryable, Telemetry
 from airis.component.sending import Sending
 from airis.component.sending.breaker import CircuitBreaker, CircuitBreakerConfig, CircuitOpen, State
+from airis.component.sending.consumers import Consumers
 from airis.component.testing import ManualClock
 from airis.data import Batch, Signal
 from airis.storage.wal.log import Log
@@ -71,13 +72,13 @@ async def test_no_surprise_ends_those_who_empty_a_queue(
     exporters: Exporters, queue: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ):
     sending = await exporters.start(sending_queue=queue["sending_queue"] | {"num_consumers": 1})
-    send = sending._send  # pyright: ignore[reportPrivateUsage]
+    send = Consumers._send  # pyright: ignore[reportPrivateUsage]
 
     async def stumble(*_args: Any) -> None:
-        monkeypatch.setattr(sending, "_send", send)
+        monkeypatch.setattr(Consumers, "_send", send)
         raise KeyError("a bug")
 
-    monkeypatch.setattr(sending, "_send", stumble)
+    monkeypatch.setattr(Consumers, "_send", stumble)
     await sending.consume(spans("a"))
     await sending.consume(spans("b"))
     await exporters.destination.until(lambda: "b" in exporters.destination.all_names)
@@ -207,7 +208,7 @@ async def test_who_is_cancelled_while_it_takes_gives_it_back(exporters: Exporter
     sending = await exporters.start(sending_queue={"storage": "file_storage", "num_consumers": 1})
     await sending.consume(spans("a"))
     await exporters.destination.until(lambda: exporters.destination.under_way == 1)
-    queue = sending._queues[Signal.TRACES]  # pyright: ignore[reportPrivateUsage]
+    queue = sending._consumers[Signal.TRACES].queue  # pyright: ignore[reportPrivateUsage]
     await sending.consume(spans("b"))
     taking = asyncio.create_task(queue.take())
     await asyncio.sleep(0)

@@ -17,7 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from pydantic import ValidationError
 
-from airis.component import Kind, Partial, Permanent, Retryable, StartError
+from airis.component import Kind, Partial, Permanent, Retryable, StartError, Throttled
 from airis.component.http_client import retry_after_s
 from airis.component.intake import decompress
 from airis.component.testing import FakeHost, ManualClock, Sink, build
@@ -175,12 +175,13 @@ async def test_bytes_that_are_no_request_cannot_be_json(sending, server) -> None
 
 # What the server says, and what the sender is told: the specification's table.
 RETRYABLE = (429, 502, 503, 504)
+THROTTLING = (429, 503)
 PERMANENT = (300, 304, 400, 401, 403, 404, 405, 408, 413, 415, 422, 500, 501, 505, 507, 599)
 IN_A_MINUTE = formatdate(NOW_UNIX_S + 60, usegmt=True)
 OUTCOMES = [
-    *((status, {}, Retryable, None) for status in RETRYABLE),
-    *((status, {"Retry-After": "7"}, Retryable, 7) for status in RETRYABLE),
-    *((status, {"Retry-After": IN_A_MINUTE}, Retryable, 60) for status in RETRYABLE),
+    *((status, {}, Throttled if status == 429 else Retryable, None) for status in RETRYABLE),
+    *((status, {"Retry-After": "7"}, Throttled if status in THROTTLING else Retryable, 7) for status in RETRYABLE),
+    *((s, {"Retry-After": IN_A_MINUTE}, Throttled if s in THROTTLING else Retryable, 60) for s in RETRYABLE),
     (503, {"Retry-After": "soon"}, Retryable, None),
     *((status, {}, Permanent, None) for status in PERMANENT),
     *((status, {"Retry-After": "7"}, Permanent, None) for status in (400, 500)),
@@ -201,7 +202,8 @@ async def test_every_status_is_told_by_the_table(
 
     with pytest.raises(outcome, match=f"^{status}.*{'no' if status >= 400 else ''}") as told:
         await exporter.consume(batch_of())
-    if outcome is Retryable:
+    assert type(told.value) is outcome
+    if isinstance(told.value, Retryable):
         assert told.value.retry_after == (None if retry_after is None else pytest.approx(retry_after))
     assert len(server.requests) == 1
 

@@ -18,7 +18,7 @@ from aiohttp import web
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from pydantic import ValidationError
 
-from airis.component import Kind, Partial, Permanent, Retryable
+from airis.component import Kind, Partial, Permanent, Retryable, Throttled
 from airis.component.testing import FakeHost, Sink, build
 from airis.data import Batch, Signal
 from airis.proto.remote_write import request_class
@@ -153,7 +153,7 @@ async def test_a_sender_is_told_once_the_time_for_tries_is_over(server: Server, 
     server.answers = [web.Response(status=503, text="busy", headers={"Retry-After": "7"})]
     exporter = await start(retry_on_failure={"enabled": False})
 
-    with pytest.raises(Retryable, match="503 Service Unavailable: busy") as told:
+    with pytest.raises(Throttled, match="503 Service Unavailable: busy") as told:
         await exporter.consume(batch_of())
     assert told.value.retry_after == 7
 

@@ -9,7 +9,7 @@ import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
-from airis.component import Kind, Permanent, Retryable
+from airis.component import Kind, Permanent, Retryable, Throttled
 from airis.component.testing import FakeHost, ManualClock, build
 from airis.data import Batch, Signal
 from airis.proto.clickhouse_native import read_blocks
@@ -151,13 +151,24 @@ async def test_an_insert_without_an_answer_is_repeated_under_its_token(exporter,
     assert len(set(store.attempts)) == 1
 
 
-async def test_who_is_held_too_long_is_told_to_come_back(exporter, store, clock) -> None:
-    store.errors = [StoreError("cannot be reached")] * 100
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (StoreError("cannot be reached"), Retryable),
+        (StoreError("Memory limit exceeded", 241), Retryable),
+        (StoreError("Too many simultaneous queries", 202), Throttled),
+        (StoreError("Too many parts", 252), Throttled),
+    ],
+    ids=lambda value: getattr(value, "reason", None),
+)
+async def test_who_is_held_too_long_is_told_to_come_back(exporter, store, clock, error, kind) -> None:
+    store.errors = [error] * 100
     call = asyncio.create_task(exporter.consume(logs("a")))
     await until(clock, call, 1)
 
-    with pytest.raises(Retryable, match="cannot be reached") as told:
+    with pytest.raises(Retryable, match=error.reason) as told:
         await call
+    assert type(told.value) is kind
     assert told.value.retry_after is not None
     assert not store.stored
 

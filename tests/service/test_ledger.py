@@ -52,13 +52,23 @@ def is_still(told: Ledger) -> None:
 
 
 @pytest.mark.parametrize(
-    ("difference", "moving", "left"),
-    [(0, 0, 0), (5, 0, 5), (5, 9, 5), (-5, 9, 0), (-5, 5, 0), (-5, 3, -2), (-5, 0, -5)],
+    ("difference", "moving", "settling", "left"),
+    [
+        (0, 0, 0, 0),
+        (5, 0, 0, 5),
+        (5, 9, 0, 5),
+        (5, 9, 3, 2),
+        (5, 9, 9, 0),
+        (-5, 9, 0, 0),
+        (-5, 5, 0, 0),
+        (-5, 3, 3, -2),
+        (-5, 0, 0, -5),
+    ],
 )
 def test_what_moves_explains_that_there_is_more_than_came_and_never_that_there_is_less(
-    difference: int, moving: int, left: int
+    difference: int, moving: int, settling: int, left: int
 ) -> None:
-    assert unexplained(difference, moving) == left
+    assert unexplained(difference, moving, settling) == left
 
 
 def test_the_equation_is_a_line() -> None:

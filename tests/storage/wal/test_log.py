@@ -329,6 +329,18 @@ def test_what_nobody_can_take_is_buried_and_can_be_read(tmp_path: Path):
     assert [letter.name for letter in log.dead.letters()] == [letters[1].name]
 
 
+def test_two_who_bury_the_same_in_the_same_nanosecond_have_a_letter_each(tmp_path: Path):
+    store = Log(OsFiles(tmp_path), LogOptions(), clock=lambda: 7)
+    store.open()
+    subscribers = [store.subscriber(name, 1) for name in ("a", "b")]
+    put(store, [a_put(1, *subscribers)])
+    for subscriber in subscribers:
+        group = subscriber.take()
+        assert group
+        subscriber.bury(group, "400")
+    assert sorted(letter.subscriber for letter in store.dead.letters()) == ["a", "b"]
+
+
 def test_names_of_subscribers_may_be_anything(tmp_path: Path):
     names = ["a/b", "..", "ü%2f;", "a b\n", "x" * 100]
     log = opened(tmp_path)
