@@ -46,8 +46,10 @@ class Accounts:
 
     def snapshot(self, signal: Signal, lost: Mapping[str, int]) -> AccountsSnapshot:
         """The sums so far."""
-        sums = (self._recovered, self._kept, self._unacknowledged)
-        return AccountsSnapshot(*(int(each[signal].value) for each in sums), lost)
+        recovered, kept, unacknowledged = (
+            int(each[signal].value) for each in (self._recovered, self._kept, self._unacknowledged)
+        )
+        return AccountsSnapshot(recovered, kept, unacknowledged, lost)
 
 
 class Entry:
