@@ -2,7 +2,7 @@
 
 For each signal and each exporter that is to have it, at any moment at which nothing moves:
 
-    accepted + queued at start + made + unacknowledged
+    accepted + queued at start + put back + made + unacknowledged
         = delivered + rejected + dropped + left out + recognised + held + queued + kept
 """
 
@@ -65,6 +65,8 @@ class Branch:
     """Acknowledged by these pipelines, once for each of them."""
     queued_at_start: int = 0
     """In the queue on disk when it was opened."""
+    put_back: int = 0
+    """Into the queue, by hand."""
     made: int = 0
     """By processors."""
     unacknowledged: int = 0
@@ -97,6 +99,7 @@ class Branch:
         """All terms of the equation, also those that are 0."""
         yield Term("in", "accepted", self.accepted)
         yield Term("in", "queued_at_start", self.queued_at_start)
+        yield Term("in", "put_back", self.put_back)
         yield Term("in", "made", self.made)
         yield Term("in", "unacknowledged", self.unacknowledged)
         yield Term("out", "delivered", self.delivered)
@@ -136,6 +139,7 @@ class Branch:
             "pipelines": list(self.pipelines),
             "accepted": self.accepted,
             "queued_at_start": self.queued_at_start,
+            "put_back": self.put_back,
             "made": self.made,
             "unacknowledged": self.unacknowledged,
             "delivered": self.delivered,

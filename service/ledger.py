@@ -129,6 +129,7 @@ def _branch(graph: Graph, signal: Signal, end: Place, pipelines: list[str], stat
         tuple(pipelines),
         accepted=owed.accepted + graph.branches.before(end, signal),
         queued_at_start=accounts.recovered,
+        put_back=accounts.put_back,
         made=owed.made,
         unacknowledged=accounts.unacknowledged + sum(each.ahead[end] for each in copies),
         delivered=_delivered(graph, end, signal),

@@ -1,7 +1,5 @@
 """What a queue answers for beside its outcomes: what it had when it was opened and closed, and who was told of it."""
 
-from collections.abc import Mapping
-
 from airis.component.errors import Partial
 from airis.component.sending.outcomes import Outcomes
 from airis.component.sending.queue import Queue
@@ -17,6 +15,9 @@ class Accounts:
         self._outcomes = outcomes
         self._recovered = by_signal(telemetry, "airis_exporter_recovered", "in the queue when it was opened")
         self._kept = by_signal(telemetry, "airis_exporter_kept", "in the queue when it was closed")
+        self._put_back = by_signal(
+            telemetry, "airis_exporter_put_back", "put back by hand into a queue that is closed now"
+        )
         self._unacknowledged = by_signal(
             telemetry, "airis_exporter_unacknowledged", "taken into the queue whose sender was not told so"
         )
@@ -31,6 +32,7 @@ class Accounts:
 
     def closed(self, signal: Signal, queue: Queue) -> None:
         """A queue is there no more, and what is in it is for the next one."""
+        self._put_back[signal].add(queue.put_back)
         if queue.is_durable:
             self._kept[signal].add(queue.snapshot().items + sum(queue.lost().values()))
 
@@ -44,12 +46,15 @@ class Accounts:
         """Of a batch that is in the queue the sender was not told so of so many items."""
         self._unacknowledged[batch.signal].add(items)
 
-    def snapshot(self, signal: Signal, lost: Mapping[str, int]) -> AccountsSnapshot:
-        """The sums so far."""
-        recovered, kept, unacknowledged = (
-            int(each[signal].value) for each in (self._recovered, self._kept, self._unacknowledged)
+    def snapshot(self, signal: Signal, queue: Queue | None) -> AccountsSnapshot:
+        """The sums so far; `queue` is the one that is open."""
+        return AccountsSnapshot(
+            recovered=int(self._recovered[signal].value),
+            kept=int(self._kept[signal].value),
+            put_back=int(self._put_back[signal].value) + (queue.put_back if queue else 0),
+            unacknowledged=int(self._unacknowledged[signal].value),
+            lost=queue.lost() if queue else {},
         )
-        return AccountsSnapshot(recovered, kept, unacknowledged, lost)
 
 
 class Entry:

@@ -60,6 +60,7 @@ class DurableQueue:
         """`clock` gives the wall time in nanoseconds; `lost` is told what the log gave up, by reason and items."""
         self.subscriber = subscriber
         self.recovered = subscriber.owed.items + subscriber.untold.total()
+        self._put_back_before = subscriber.put_back_items
         self._service = service
         self._signal = signal
         self._config = config
@@ -103,6 +104,11 @@ class DurableQueue:
             consumers=self._config.num_consumers,
             settling=self._settling,
         )
+
+    @property
+    def put_back(self) -> int:
+        """Items that people put back into it since it was opened."""
+        return self.subscriber.put_back_items - self._put_back_before
 
     def lost(self) -> Mapping[str, int]:
         """What the log gave up."""

@@ -40,6 +40,11 @@ class Queue(Protocol):
     recovered: int
     """Items that were in it when it was opened."""
 
+    @property
+    def put_back(self) -> int:
+        """Items that people put back into it since then."""
+        ...
+
     async def put(self, batch: Batch, enqueued: Callable[[Batch], None]) -> None:
         """Return when the queue answers for the batch; raises Retryable, or the outcome where it is waited for.
 
@@ -132,6 +137,7 @@ class MemoryQueue:
 
     is_durable = False
     recovered = 0
+    put_back = 0
 
     def __init__(self, config: SendingQueueConfig, signal: Signal, clock: Callable[[], float] = time.monotonic) -> None:
         self._config = config

@@ -116,7 +116,7 @@ class Sending:
             None if failing.last is None else now - failing.last,
             None if failing.since is None else now - failing.since,
             self._outcomes.of(signal) if self._outcomes else {},
-            self._accounts.snapshot(signal, queue.lost() if queue else {}) if self._accounts else None,
+            self._accounts.snapshot(signal, queue) if self._accounts else None,
         )
 
     # From start to shutdown

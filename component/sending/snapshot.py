@@ -34,6 +34,8 @@ class AccountsSnapshot:
     """They were in the queue when it was opened."""
     kept: int = 0
     """They were in the queue when it was closed, as by a reload."""
+    put_back: int = 0
+    """People put them back into the queue."""
     unacknowledged: int = 0
     """They were taken into the queue, but their sender had left, or was told the outcome instead."""
     lost: Mapping[str, int] = field(default_factory=dict[str, int])

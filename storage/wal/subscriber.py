@@ -65,6 +65,8 @@ class Subscriber:
         self.lane = Lane(self.state.signal, self.state.slot)
         self.owed = Amount()
         """All that is not settled."""
+        self.put_back_items = 0
+        """Items that people put back into the queue since the start."""
         self.corrupt_items = 0
         self.next_sequence = 0
         """All of its own before it are known here, or settled."""

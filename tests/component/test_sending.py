@@ -112,7 +112,7 @@ class Exporters:
     def is_balanced(self) -> None:
         """After all: what came into the queues has come to an end, or is kept."""
         for signal in Signal if self.has_all_counts else ():
-            ways = ("airis_exporter_enqueued", "airis_exporter_recovered")
+            ways = ("airis_exporter_enqueued", "airis_exporter_recovered", "airis_exporter_put_back")
             ends = ("airis_exporter_kept", "otelcol_exporter_sent", "otelcol_exporter_send_failed")
             came, went = (sum(self.count(f"{name}_{signal.item}") for name in names) for names in (ways, ends))
             assert came == went

@@ -8,6 +8,7 @@ import pytest
 from airis.component import Partial, Permanent, Retryable
 from airis.component.sending.snapshot import AccountsSnapshot
 from airis.data import Signal
+from airis.storage.wal.log import Put
 from tests.component.test_sending import DURABLE, SOON_S, Exporters, exporters, spans
 
 __all__ = ["exporters"]
@@ -32,6 +33,25 @@ async def test_what_is_on_the_disk_is_handed_from_one_exporter_to_the_next(expor
     await exporters.start(**DURABLE)
     assert accounts(exporters).recovered == 3
     await exporters.destination.until(lambda: len(exporters.destination.all_names) == 3)
+
+
+async def test_what_people_put_back_is_told_apart(exporters: Exporters):
+    await exporters.start(**DURABLE)
+    assert exporters.sending
+    await exporters.sending.consume(spans("a"))
+    assert exporters.log
+    log = exporters.log.log
+    subscriber = log.subscribers["exporters/otlp/x:traces"]
+    again = spans("b", "c")
+    put = Put(frozenset([subscriber.lane]), 1, again.items, 1, 0, again.id, b"{}", again.payload)
+
+    def put_back() -> None:
+        assert log.put([put]) == [None]
+        subscriber.put_back_items += again.items
+
+    await exporters.log.run(put_back)
+    await exporters.destination.until(lambda: len(exporters.destination.all_names) == 3)
+    assert accounts(exporters).put_back == 2
 
 
 @pytest.mark.parametrize(

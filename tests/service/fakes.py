@@ -22,6 +22,7 @@ from airis.component import (
     Partial,
     Processor,
     Receiver,
+    Retryable,
     Secret,
     StartError,
     connector,
@@ -154,9 +155,13 @@ class Hold(Keep):
     async def shutdown(self) -> None:
         while self.held:
             batch = self.held[0]
-            with suppress(Partial):
-                await self.downstream.consume(batch)
-            self.held.remove(batch)
+            try:
+                with suppress(Partial):
+                    await self.downstream.consume(batch)
+            except Retryable:
+                await asyncio.sleep(0)
+            else:
+                self.held.remove(batch)
         await Recorded.shutdown(self)
 
 

@@ -165,7 +165,7 @@ def branch(told: Mapping[str, Any], exporter: str, signal: str = "traces") -> Ma
 
 def sides(line: Mapping[str, Any]) -> tuple[int, int]:
     """The sums of both sides, from the terms."""
-    left = sum(line[name] for name in ("accepted", "queued_at_start", "made", "unacknowledged"))
+    left = sum(line[name] for name in ("accepted", "queued_at_start", "put_back", "made", "unacknowledged"))
     right = sum(line[name] for name in ("delivered", "recognised", "held", "queued", "kept"))
     right += sum(line["rejected"].values()) + sum(line["dropped"].values())
     return left, right + sum(each["items"] for each in line["left_out"])
@@ -186,7 +186,7 @@ def scraped(airis: Airis) -> dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 def agree(airis: Airis) -> Mapping[str, Any]:
     """The ledger, which the metrics, the command and the page all tell alike, and in which nothing is missing."""
-    told = quiet(airis)
+    told = quiet(airis, lambda told: branch(told, "otlp_http/partly")["queued"] == 0)
     by_command = json.loads(status(airis, "json"))["ledger"]
     url = airis.instance["endpoints"]["zpages"].replace("servicez", "ledgerz")
     by_page = json.loads(get(f"{url}?format=json")[1])
@@ -269,7 +269,6 @@ def test_nothing_is_lost_as_everybody_can_see(
     assert send(airis, "logs", records(4)) == 503
 
     total = BATCHES * SPANS
-    quiet(airis, lambda told: branch(told, "otlp_http/partly")["queued"] == 0)
     told = agree(airis)
 
     # What the sender and the destinations counted themselves is what the ledger says.
