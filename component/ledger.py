@@ -168,6 +168,8 @@ class Passage:
     """What its receivers acknowledged for it; None where that is not counted, as behind connectors."""
     accepted: int
     made: int
+    unacknowledged: int
+    """Handed on, but the sender was told to send them again, or had left."""
     handed_on: int
     left_out: tuple[LeftOut, ...]
     held: int
@@ -176,7 +178,8 @@ class Passage:
     @property
     def imbalance(self) -> int:
         """As that of a branch."""
-        through = self.accepted + self.made - self.handed_on - self.held - sum(each.items for each in self.left_out)
+        came = self.accepted + self.made + self.unacknowledged
+        through = came - self.handed_on - self.held - sum(each.items for each in self.left_out)
         before = 0 if self.received is None else self.received - self.accepted
         return unexplained(before, self.moving) + unexplained(through, self.moving)
 
@@ -188,6 +191,7 @@ class Passage:
             "received": self.received,
             "accepted": self.accepted,
             "made": self.made,
+            "unacknowledged": self.unacknowledged,
             "handed_on": self.handed_on,
             "left_out": [asdict(each) for each in self.left_out],
             "held": self.held,

@@ -257,6 +257,7 @@ def by_signal(telemetry: Telemetry, name: str, what: str) -> Mapping[Signal, Cou
 LEFT_OUT = "airis_{kind}_left_out_items"
 MADE = "airis_{kind}_made_items"
 HELD = "airis_{kind}_held_items"
+UNACKNOWLEDGED = "airis_{kind}_unacknowledged_items"
 
 
 def left_out(telemetry: Telemetry) -> Counter:
@@ -270,6 +271,12 @@ def left_out(telemetry: Telemetry) -> Counter:
 def made(telemetry: Telemetry) -> Counter:
     """Counts the items that a processor or a connector adds to what it was given."""
     return telemetry.counter(MADE.format(kind=telemetry.kind), "{item}", "Items that came from no sender.")
+
+
+def unacknowledged(telemetry: Telemetry) -> Counter:
+    """Counts the items that were handed on, and taken, although whoever gave them was told otherwise, or has left."""
+    what = "Items handed on whose sender was told to send them again, or had left."
+    return telemetry.counter(UNACKNOWLEDGED.format(kind=telemetry.kind), "{item}", what)
 
 
 def holds(telemetry: Telemetry, read: Callable[[], float]) -> Gauge:

@@ -6,11 +6,11 @@ every way from a source to a target it is noted what the source had handed on wh
 
 from collections import Counter as Numbers
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from airis.component import Kind, Metrics
 from airis.component.ledger import LeftOut
-from airis.component.telemetry import HELD, LEFT_OUT, MADE
+from airis.component.telemetry import HELD, LEFT_OUT, MADE, UNACKNOWLEDGED
 from airis.data import Signal
 from airis.service.fan_out import Copies
 from airis.service.observe import PIPELINE_ACCEPTED, PIPELINE_HANDED_ON
@@ -37,6 +37,7 @@ class Amounts:
     left_out: Mapping[tuple[str, str], int]
     """By component and reason."""
     held: int
+    unacknowledged: int = 0
 
     def lines(self) -> tuple[LeftOut, ...]:
         """What was left out, without zeros."""
@@ -88,15 +89,15 @@ class Branches:
         if not isinstance(source.stage, Entry):
             return Amounts(self._received(source), 0, {}, 0)
         so_far = self.through(source.stage.pipeline)
-        accepted = self.handed_on(source.stage.pipeline) + sum(so_far.left_out.values()) - so_far.made
-        return Amounts(accepted, so_far.made, so_far.left_out, 0)
+        accepted = self.handed_on(source.stage.pipeline) + sum(so_far.left_out.values())
+        return replace(so_far, accepted=accepted - so_far.made - so_far.unacknowledged, held=0)
 
     def retire(self, place: Place) -> None:
         """A component is about to be forgotten: what it left out stays in the sums of its pipeline."""
         if place.kind is Kind.PROCESSOR:
             own = self.own(place)
             before = self._retired.get(place.pipeline, NOTHING)
-            self._retired[place.pipeline] = total([before, Amounts(0, own.made, own.left_out, 0)])
+            self._retired[place.pipeline] = total([before, replace(own, held=0)])
             self._processors.get(place.pipeline, set()).discard(place)
         self._forget(place)
 
@@ -128,8 +129,8 @@ class Branches:
         source, target = way
         before, copies = self._ways[way], self.copies(source)
         if isinstance(source.stage, Entry):
-            passed = self.handed_on(source.stage.pipeline) - before.accepted - before.made
-            passed += sum(before.left_out.values())
+            passed = self.handed_on(source.stage.pipeline) + sum(before.left_out.values())
+            passed -= before.accepted + before.made + before.unacknowledged
         else:
             passed = self._received(source) - before.accepted
         return passed + copies.ahead[target] - copies.recognised[target]
@@ -167,7 +168,7 @@ class Branches:
         left_out = {
             (str(place), dict(labels).get("reason", "")): int(items) for labels, items in values(LEFT_OUT).items()
         }
-        return Amounts(0, _whole(values(MADE)), left_out, _whole(values(HELD)))
+        return Amounts(0, _whole(values(MADE)), left_out, _whole(values(HELD)), _whole(values(UNACKNOWLEDGED)))
 
 
 def ways_of(plan: Plan) -> Iterable[Way]:
@@ -190,14 +191,16 @@ def _whole(values: Mapping[tuple[tuple[str, str], ...], float]) -> int:
 
 def total(amounts: Iterable[Amounts]) -> Amounts:
     """Together."""
-    accepted = made = held = 0
+    accepted = made = held = unacknowledged = 0
     left_out: Numbers[tuple[str, str]] = Numbers()
     for each in amounts:
         accepted, made, held = accepted + each.accepted, made + each.made, held + each.held
+        unacknowledged += each.unacknowledged
         left_out.update(each.left_out)
-    return Amounts(accepted, made, left_out, held)
+    return Amounts(accepted, made, left_out, held, unacknowledged)
 
 
 def _difference(now: Amounts, before: Amounts) -> Amounts:
     left_out = {key: items - before.left_out.get(key, 0) for key, items in now.left_out.items()}
-    return Amounts(now.accepted - before.accepted, now.made - before.made, left_out, now.held)
+    unacknowledged = now.unacknowledged - before.unacknowledged
+    return Amounts(now.accepted - before.accepted, now.made - before.made, left_out, now.held, unacknowledged)

@@ -85,6 +85,7 @@ def _passages(graph: Graph) -> Iterator[Passage]:
             graph.branches.received(entry, pipeline.signal),
             amounts.accepted,
             amounts.made,
+            amounts.unacknowledged,
             graph.branches.handed_on(pipeline.pipeline_id),
             amounts.lines(),
             amounts.held,
@@ -96,7 +97,18 @@ def _passages(graph: Graph) -> Iterator[Passage]:
             taken = _count(graph.metrics, "otelcol_connector_consumed_items", place.kind, place.component_id)
             given = _count(graph.metrics, "otelcol_connector_produced_items", place.kind, place.component_id)
             moving = sum(port.in_flight_items for port in (*node.outlets.values(), *_ports_before(graph, place)))
-            yield Passage(str(place), None, None, taken, amounts.made, given, amounts.lines(), amounts.held, moving)
+            yield Passage(
+                str(place),
+                None,
+                None,
+                taken,
+                amounts.made,
+                amounts.unacknowledged,
+                given,
+                amounts.lines(),
+                amounts.held,
+                moving,
+            )
 
 
 def _branches(graph: Graph, sending: Mapping[Place, SendingSnapshot]) -> Iterator[Branch]:
@@ -131,7 +143,7 @@ def _branch(graph: Graph, signal: Signal, end: Place, pipelines: list[str], stat
         queued_at_start=accounts.recovered,
         put_back=accounts.put_back,
         made=owed.made,
-        unacknowledged=accounts.unacknowledged + sum(each.ahead[end] for each in copies),
+        unacknowledged=accounts.unacknowledged + owed.unacknowledged + sum(each.ahead[end] for each in copies),
         delivered=_delivered(graph, end, signal),
         rejected={reason: items for reason, items in given_up.items() if reason in REJECTED},
         dropped={reason: items for reason, items in given_up.items() if reason not in REJECTED},

@@ -262,7 +262,7 @@ def accounts() -> Ledger:
     queue = QueueState("otlp", Signal.TRACES, "disk", 2, 7, 3 * 1024 * 1024, None, 61.0, 60.0, EVIL)
     return Ledger(
         received=(Received(Signal.TRACES, 1007, 5, 0),),
-        passages=(Passage("pipelines::traces", Signal.TRACES, 1007, 1007, 0, 1000, (), 0, 0),),
+        passages=(Passage("pipelines::traces", Signal.TRACES, 1007, 1007, 0, 0, 1000, (), 0, 0),),
         branches=(
             Branch(Signal.TRACES, Kind.EXPORTER, "otlp", ("traces",), accepted=1007, delivered=993, queued=7),
             Branch(Signal.TRACES, Kind.EXPORTER, "nop", ("traces",), accepted=1007, delivered=1007),

@@ -37,6 +37,7 @@ from airis.component.telemetry import holds, left_out
 from airis.component.testing import Sink
 from airis.config import ComponentConfig, Configuration, Mark, PipelineConfig
 from airis.data import Batch, Origin, Signal
+from airis.processors.batch import BatchProcessor
 
 EVENTS: list[str] = []
 
@@ -232,6 +233,7 @@ _TYPES = {
     "drop": Drop,
     "hold": Hold,
     "queue": Queued,
+    "batch": BatchProcessor,
 }
 
 
@@ -246,7 +248,7 @@ def configuration(
     def add(name: str, **more: Any) -> None:
         component: type[Component[Any]] = _TYPES[name.partition("/")[0]]
         factory = factory_of(component)
-        config = Options.model_validate({**options.get(name, {}), **more})
+        config = factory.config.model_validate({**options.get(name, {}), **more})
         made[factory.kind][name] = ComponentConfig(name, factory, config, Mark("", 1, 1))
 
     built: dict[str, PipelineConfig] = {}

@@ -305,6 +305,7 @@ PLANS = {
     "two pipelines": {"traces": ("in", "drop", "out/a"), "traces/2": ("in", "", "out/a queue")},
     "connected": {"traces": ("in", "", "out/a pass"), "traces/2": ("pass", "drop/2", "queue")},
     "held": {"traces": ("in", "hold drop", "queue")},
+    "joined": {"traces": ("in", "batch drop", "queue out/a")},
     "waits": {"traces": ("in", "drop", "queue/2 out/a")},
 }
 OPTIONS = {"queue/2": {"size": 1}}
@@ -393,7 +394,7 @@ def test_whatever_happens_nothing_is_missing(
 
 
 def test_a_pipeline_that_hands_on_more_than_it_took_is_seen() -> None:
-    passage = Passage("pipelines::traces", Signal.TRACES, 5, 5, 0, 6, (), 0, 0)
+    passage = Passage("pipelines::traces", Signal.TRACES, 5, 5, 0, 0, 6, (), 0, 0)
 
     assert passage.imbalance == -1
     assert replace(passage, made=1).imbalance == 0
