@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from typing import Any
 
+from airis.component import failpoints
 from airis.component.errors import ConsumeError, Partial, Permanent, Retryable
 from airis.component.lifecycle import Host
 from airis.component.occasional import Occasional
@@ -379,8 +380,10 @@ class Sending:
         await queue.give_back(taken, error)
 
     async def _settle(self, queue: Queue, taken: Taken, error: Exception | None = None) -> None:
+        failpoints.passed("sending.sent")
         taken.is_done = True  # it is counted
         await queue.settle(taken, error)
+        failpoints.passed("sending.settled")
 
     async def _persist(self, batch: Batch, is_durable: bool) -> None:
         """Attempt until it comes to an end; one that fails while others succeed is at fault itself."""

@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple
 
 import structlog
 
+from airis.component import failpoints
 from airis.storage.wal import format as layout
 from airis.storage.wal import journal as journals
 from airis.storage.wal import segment as segments
@@ -108,6 +109,7 @@ class Log:
 
     def open(self) -> None:
         """Find out what is there. Raises WrongVersion, and has changed nothing then; OSError."""
+        failpoints.passed("wal.open")
         names = self.files.names()
         headers = self._headers(names)
         ids = Counter(header.log_id for header in headers.values() if header)
@@ -126,6 +128,7 @@ class Log:
         self._tell_of_gaps()
         for subscriber in self.subscribers.values():
             subscriber.open()
+        failpoints.passed("wal.opened")
         self.collect()
 
     def _headers(self, names: Sequence[str]) -> dict[str, SegmentHeader | None]:
@@ -160,6 +163,7 @@ class Log:
             self._complete_after_a_crash(segment)
 
     def _complete_after_a_crash(self, segment: Segment) -> None:
+        failpoints.passed("wal.complete")
         scanned = self._scan(segment)
         if scanned.torn_from is not None:
             self._quarantine(segment.name, scanned.torn_from, segment.size, "torn")
@@ -320,6 +324,7 @@ class Log:
             writer.close()
             writer = self._writer = None
         if writer is None:
+            failpoints.passed("wal.rotate")
             writer = self._writer = Writer.create(self.files, self.log_id, self._next, now)
             self.segments[writer.segment.name] = writer.segment
         return writer
@@ -438,6 +443,7 @@ class Log:
             # A subscriber whose file says less than this would look for what is gone.
             for subscriber in self.subscribers.values():
                 subscriber.journal.sync()
+            failpoints.passed("wal.collect")
             for segment in spent:
                 self._remove(segment)
         if self.options.max_age_s:

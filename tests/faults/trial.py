@@ -1,0 +1,312 @@
+"""One run of a cell: airis, its destinations, senders and the oracle, and what is done to them."""
+
+import http.client
+import json
+import os
+import random
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from ..running import Airis
+from .items import Stamp, point_stamp, record_stamp, span_stamp
+from .oracle import Helper, OracleClient, Verdict
+from .producers import Load, Producers
+from .sink import SinkClient
+
+STORE = "store"
+SINK = "sink"
+SECOND = "second"
+DRAIN_S = 30.0
+"""How long what was acknowledged may take to arrive when all faults are over."""
+POLL_S = 0.05
+_PORTS = range(20_000, 32_000)
+"""Below those that a system gives to outgoing connections, so that a port is free again after a restart."""
+
+
+class Bench:
+    """The processes that trials share: the oracle and the destinations."""
+
+    def __init__(self) -> None:
+        self._oracle_process = Helper("oracle")
+        self.oracle = OracleClient(int(self._oracle_process.said[0]))
+        self._sinks: dict[str, SinkClient] = {}
+
+    def sink(self, name: str = SINK) -> SinkClient:
+        """A destination by name, started when it is first asked for."""
+        if name not in self._sinks:
+            self._sinks[name] = SinkClient(name, self.oracle.wire.port)
+        return self._sinks[name]
+
+    def begin(self) -> None:
+        """Forget the trial before."""
+        self.oracle.begin()
+        for sink in self._sinks.values():
+            sink.begin()
+
+    def end(self) -> None:
+        for sink in self._sinks.values():
+            sink.end()
+        self._oracle_process.end()
+
+
+@dataclass(slots=True)
+class Result:
+    """How a trial came out."""
+
+    verdict: Verdict
+    kills: int
+    broken: list[str]
+    """Promises beside the oracle's that were not kept."""
+    deduplicating: tuple[str, ...] = ()
+    """Destinations in which nothing may be twice."""
+
+    @property
+    def duplicates(self) -> int:
+        """In deduplicating destinations."""
+        return sum(sink.duplicates for name, sink in self.verdict.sinks.items() if name in self.deduplicating)
+
+    @property
+    def faults(self) -> list[str]:
+        """Everything that is wrong, in words."""
+        found = list(self.broken)
+        for name, sink in self.verdict.sinks.items():
+            counts = {"lost": sink.lost, "invented or altered": sink.wrong}
+            if name in self.deduplicating:
+                counts["duplicates"] = sink.duplicates
+            found += [f"{name}: {count} {what}: {sink.examples}" for what, count in counts.items() if count]
+        return found
+
+
+@dataclass(slots=True)
+class Trial:
+    """What a scenario works with."""
+
+    folder: Path
+    bench: Bench
+    seed: int
+    run: str
+    injections: tuple[str, ...] = ()
+    """Applied to airis at every start, see `injections`."""
+    size: float = 1.0
+    """How long, or how much: 1 in the short form."""
+    sinks: tuple[str, ...] = (SINK,)
+    """Destinations that are to get everything."""
+    drain_s: float = DRAIN_S
+    kills: int = 0
+    broken: list[str] = field(default_factory=list[str])
+    rng: random.Random = field(init=False)
+    ports: tuple[int, int] = field(init=False)
+    """Of OTLP over gRPC and HTTP."""
+    _airis: Airis | None = field(init=False, default=None)
+    _producers: list[Producers] = field(init=False, default_factory=list[Producers])
+
+    def __post_init__(self) -> None:
+        self.rng = random.Random(self.seed)
+        self.ports = _free_port(), _free_port()
+
+    # airis
+
+    @property
+    def airis(self) -> Airis:
+        assert self._airis is not None
+        return self._airis
+
+    @property
+    def wal(self) -> Path:
+        """The folder of the log."""
+        return self.folder / "data" / "wal"
+
+    def configure(self, configuration: str, **environment: str) -> Airis:
+        """An airis that is not started yet; `$GRPC` and `$HTTP` are its ports, `$SINK` and others the sinks'."""
+        text = configuration.replace("$GRPC", f"127.0.0.1:{self.ports[0]}")
+        text = text.replace("$HTTP", f"127.0.0.1:{self.ports[1]}")
+        airis = Airis(self.folder, text, **environment)
+        words = [sys.executable, Path(__file__).parent, "airis", ",".join(self.injections)]
+        airis.command = [*words, *airis.command[1:]]
+        self._airis = airis
+        return airis
+
+    def start(self, failpoints: str = "") -> None:
+        """Start it, or start it again."""
+        self.airis.environment["AIRIS_FAILPOINTS"] = failpoints
+        self.airis.start()
+
+    def kill(self) -> None:
+        """With -9."""
+        process = self.airis.process
+        assert process is not None
+        process.send_signal(signal.SIGKILL)
+        self.wait_for_end()
+
+    def wait_for_end(self, patience_s: float = 60.0) -> int:
+        """The exit code, when it has ended by itself or was killed; that counts as a kill."""
+        process = self.airis.process
+        assert process is not None
+        code = process.wait(patience_s)
+        if code == -signal.SIGKILL:
+            self.kills += 1
+        return code
+
+    def start_until_it_dies(self, failpoints: str, patience_s: float = 60.0) -> None:
+        """Start one that ends at a failpoint, maybe before it is ready."""
+        self.airis.environment["AIRIS_FAILPOINTS"] = failpoints
+        try:
+            self.airis.start()
+        except AssertionError:
+            if {"event": "ended"} not in self.airis.log:
+                raise
+        self.wait_for_end(patience_s)
+
+    # Senders
+
+    def produce(self, load: Load = Load()) -> Producers:
+        """Senders that go on until the end of the trial, or until they are stopped."""
+        number = len(self._producers)
+        producers = Producers(f"{self.run}.{number}", *self.ports, self.bench.oracle, load, self.seed)
+        self._producers.append(producers)
+        return producers.start()
+
+    @contextmanager
+    def load(self, load: Load = Load()) -> Iterator[Producers]:
+        """Senders for as long as this lasts."""
+        producers = self.produce(load)
+        try:
+            yield producers
+        finally:
+            producers.stop()
+
+    def pause(self, longest_s: float) -> None:
+        """Go on for a while; how long follows from the seed."""
+        time.sleep(self.rng.uniform(0.0, longest_s))
+
+    # The end
+
+    def expect(self, is_kept: bool, promise: str) -> None:
+        """Note a promise that was not kept."""
+        if not is_kept:
+            self.broken.append(promise)
+
+    def wait(self, condition: Callable[[], bool], promise: str, patience_s: float = 30.0) -> bool:
+        """Wait for it; a promise that is not kept in time is noted."""
+        deadline = time.monotonic() + patience_s
+        while not condition():
+            if time.monotonic() > deadline:
+                self.broken.append(promise)
+                return False
+            time.sleep(POLL_S)
+        return True
+
+    def settle(self) -> None:
+        """Let senders come to their end, and wait until all has arrived that was acknowledged, or time is up."""
+        for producers in self._producers:
+            producers.stop()
+        deadline = time.monotonic() + self.drain_s
+        while self._missing() and time.monotonic() < deadline:
+            time.sleep(POLL_S)
+
+    def _missing(self) -> int:
+        if STORE in self.sinks:
+            self.read_store()
+        return self.bench.oracle.missing(self.sinks)
+
+    def read_store(self) -> None:
+        """Tell the oracle what is in the store now."""
+        try:
+            stamps = list(stored(self.folder / "data" / "store.sock", [p.run for p in self._producers]))
+        except (OSError, http.client.HTTPException):
+            return  # it is being started again
+        self.bench.oracle.forget(STORE)
+        self.bench.oracle.deliver(STORE, stamps)
+
+    def result(self) -> Result:
+        """What the oracle says."""
+        if STORE in self.sinks:
+            self.read_store()
+        deduplicating = (STORE,) if STORE in self.sinks else ()
+        return Result(self.bench.oracle.verdict(self.sinks), self.kills, self.broken, deduplicating)
+
+    def end(self) -> None:
+        """Whatever happened: nobody is left."""
+        for producers in self._producers:
+            producers.stop(0)
+        if self._airis is not None:
+            process = self._airis.process
+            if process is not None and process.poll() is None:
+                with suppress(ProcessLookupError):
+                    process.send_signal(signal.SIGCONT)
+            self._airis.end()
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("store", timeout=20)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(20)
+        self.sock.connect(str(self._path))
+
+
+def query(path: Path, sql: str) -> list[list[Any]]:
+    """The rows of a query at the store's socket; raises OSError while it does not serve."""
+    connection = _UnixConnection(path)
+    try:
+        parameters = {"database": "airis", "default_format": "JSONCompactEachRow"}
+        connection.request("POST", f"/?{urlencode(parameters)}", sql.encode())
+        answer = connection.getresponse()
+        body = answer.read()
+    finally:
+        connection.close()
+    if answer.status != 200:
+        raise OSError(body.decode(errors="replace"))
+    return [json.loads(line) for line in body.splitlines()]
+
+
+def stored(path: Path, runs: list[str]) -> Iterator[Stamp]:
+    """Who is in the store, computed from what its tables hold."""
+    services = ", ".join(f"'{run}'" for run in runs)
+    spans = (
+        "SELECT SpanAttributes['fault.key'], lower(TraceId), lower(SpanId), toString(toUnixTimestamp64Nano(Timestamp)),"
+        f" toString(Duration), SpanAttributes['fault.text'] FROM otel_traces WHERE ServiceName IN ({services})"
+    )
+    for key, trace_id, span_id, at, duration, text in query(path, spans):
+        yield span_stamp(key, trace_id, span_id, int(at), int(duration), text)
+    records = (
+        "SELECT LogAttributes['fault.key'], toString(toUnixTimestamp64Nano(Timestamp)), Body"
+        f" FROM otel_logs WHERE ServiceName IN ({services})"
+    )
+    for key, at, text in query(path, records):
+        yield record_stamp(key, int(at), text)
+    points = (
+        "SELECT Attributes['fault.producer'], Attributes['fault.base'], toString(toUnixTimestamp64Nano(TimeUnix)),"
+        f" Value FROM otel_metrics_gauge WHERE ServiceName IN ({services})"
+    )
+    for producer, base, at, value in query(path, points):
+        yield point_stamp(producer, base, int(at), float(value))
+
+
+_given: set[int] = set()
+
+
+def _free_port() -> int:
+    start = random.Random(f"{os.getpid()}/{len(_given)}").randrange(len(_PORTS))
+    for offset in range(len(_PORTS)):
+        port = _PORTS[(start + offset) % len(_PORTS)]
+        if port in _given:
+            continue
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                _given.add(port)
+                return port
+    raise OSError("no port is free")
