@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import grpc
@@ -50,6 +51,9 @@ class Load:
     protocols: tuple[str, ...] = ("grpc", "http")
 
 
+USUAL = Load()
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How an attempt ended."""
@@ -79,7 +83,7 @@ class Producers:
     """Several senders to one airis, from `start` to `stop`."""
 
     def __init__(
-        self, run: str, grpc_port: int, http_port: int, oracle: OracleClient, load: Load = Load(), seed: int = 0
+        self, run: str, grpc_port: int, http_port: int, oracle: OracleClient, load: Load = USUAL, seed: int = 0
     ) -> None:
         self.counts = Counts()
         self.run = run
@@ -135,7 +139,7 @@ class Producers:
             stamps = list(stamps_of(signal, request))
             oracle.issue(stamps)
             keys = [stamp.key for stamp in stamps]
-            outcome = self._deliver(sender, request.SerializeToString(), rng, lambda: oracle.doubt(keys))
+            outcome = self._deliver(sender, request.SerializeToString(), rng, partial(oracle.doubt, keys))
             if outcome is not None and outcome.code == "OK":
                 oracle.acknowledge(keys)
                 with self._changed:

@@ -13,13 +13,28 @@ from .trial import Bench, Result, Trial
 
 TRIALS = 3
 """Of each cell, without --trials and --minutes."""
+UNPROTECTED_DRAIN_S = 5.0
+"""What has not arrived after so long without a protection is lost."""
 
 
-def run_once(bench: Bench, folder: Path, cell: Cell, seed: int, size: float, injections: tuple[str, ...]) -> Result:
+def run_once(bench: Bench, folder: Path, cell: Cell, seed: int, size: float = 1.0) -> Result:
     """One trial of a cell."""
+    return _run_trial(Trial(folder, bench, seed, _name(cell, seed), size=size), cell)
+
+
+def prove(bench: Bench, folder: Path, cell: Cell, seed: int) -> Result:
+    """One without the protection."""
+    trial = Trial(folder, bench, seed, _name(cell, seed), (cell.mutation,), drain_s=UNPROTECTED_DRAIN_S)
+    return _run_trial(trial, cell)
+
+
+def _name(cell: Cell, seed: int) -> str:
+    return f"{cell.id.replace(' ', '-')}-{seed}"
+
+
+def _run_trial(trial: Trial, cell: Cell) -> Result:
     assert cell.scenario is not None
-    bench.begin()
-    trial = Trial(folder, bench, seed, f"{cell.id.replace(' ', '-')}-{seed}", injections, size)
+    trial.bench.begin()
     try:
         cell.scenario(trial)
         return trial.result()
@@ -28,11 +43,6 @@ def run_once(bench: Bench, folder: Path, cell: Cell, seed: int, size: float, inj
         return trial.result()
     finally:
         trial.end()
-
-
-def prove(bench: Bench, folder: Path, cell: Cell, seed: int) -> Result:
-    """The same without the protection; whatever is acknowledged has less time to arrive."""
-    return run_once(bench, folder, cell, seed, 1.0, (cell.mutation,))
 
 
 class Tally:
@@ -107,7 +117,7 @@ def _run(bench: Bench, cell: Cell, arguments: argparse.Namespace) -> tuple[Cell,
                 tally.failed = [] if seen else [f"seed {seed}: nothing was noticed without: {cell.protection}"]
                 told = f"without the protection: {seen or 'NOTHING WAS NOTICED'}"
             else:
-                result = run_once(bench, folder, cell, seed, arguments.size, ())
+                result = run_once(bench, folder, cell, seed, arguments.size)
                 tally.add(seed, result)
                 told = "; ".join(result.faults) or "kept"
         finally:

@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 from ..running import Airis
 from .items import Stamp, point_stamp, record_stamp, span_stamp
 from .oracle import Helper, OracleClient, Verdict
-from .producers import Load, Producers
+from .producers import USUAL, Load, Producers
 from .sink import SinkClient
 
 STORE = "store"
@@ -167,7 +167,7 @@ class Trial:
 
     # Senders
 
-    def produce(self, load: Load = Load()) -> Producers:
+    def produce(self, load: Load = USUAL) -> Producers:
         """Senders that go on until the end of the trial, or until they are stopped."""
         number = len(self._producers)
         producers = Producers(f"{self.run}.{number}", *self.ports, self.bench.oracle, load, self.seed)
@@ -175,7 +175,7 @@ class Trial:
         return producers.start()
 
     @contextmanager
-    def load(self, load: Load = Load()) -> Iterator[Producers]:
+    def load(self, load: Load = USUAL) -> Iterator[Producers]:
         """Senders for as long as this lasts."""
         producers = self.produce(load)
         try:
