@@ -59,6 +59,7 @@ class Ledger:
         self.delivered: defaultdict[str, Counter[Stamp]] = defaultdict(Counter)
         self.excused: defaultdict[str, set[str]] = defaultdict(set)
         self.doubts: Counter[str] = Counter()
+        self.not_for: defaultdict[str, list[str]] = defaultdict(list)
 
     def issue(self, stamps: Iterable[Sequence[str]]) -> None:
         """Before they are sent for the first time."""
@@ -80,6 +81,10 @@ class Ledger:
         """They were found where they are allowed to be instead."""
         self.excused[sink].update(keys)
 
+    def excuse_run(self, sink: str, run: str) -> None:
+        """A destination is not to get what these senders send."""
+        self.not_for[sink].append(f"{run}/")
+
     def forget(self, sink: str) -> None:
         """What a destination holds is about to be read anew."""
         self.delivered.pop(sink, None)
@@ -90,7 +95,8 @@ class Ledger:
 
     def _lost(self, sink: str) -> set[str]:
         arrived = {stamp.key for stamp in self.delivered[sink] if self.issued.get(stamp.key) == stamp.digest}
-        return self.acknowledged - arrived - self.excused[sink]
+        missing = self.acknowledged - arrived - self.excused[sink]
+        return {key for key in missing if not key.startswith(tuple(self.not_for[sink]))}
 
     def verdict(self, sinks: Iterable[str]) -> Verdict:
         """Of the destinations that were to get everything."""
@@ -187,6 +193,9 @@ class OracleClient:
 
     def excuse(self, sink: str, keys: Iterable[str]) -> None:
         self.wire.call("excuse", sink, list(keys))
+
+    def excuse_run(self, sink: str, run: str) -> None:
+        self.wire.call("excuse_run", sink, run)
 
     def forget(self, sink: str) -> None:
         self.wire.call("forget", sink)

@@ -63,7 +63,11 @@ class Seen:
     at_s: float
     """Of a clock that all processes share."""
     answer: str
+    """The name of the gRPC code, also of the one that an HTTP status stands for in the script."""
     keys: list[str]
+    retry_after_s: float | None = None
+    as_date: bool = False
+    rejected: int = 0
 
 
 class Sink:
@@ -99,7 +103,9 @@ class Sink:
             rule = next((r for r in self._rules if r.times > 0 and (poisoned or not r.poison_only)), Rule())
             rule.times -= 1
             refused = (rule.grpc, rule.http) != ("OK", 200)
-            self._seen.append(Seen(time.monotonic(), rule.grpc, [stamp.key for stamp in stamps]))
+            keys = [stamp.key for stamp in stamps]
+            told = (rule.retry_after_s, rule.as_date, rule.rejected)
+            self._seen.append(Seen(time.monotonic(), rule.grpc, keys, *told))
         if not refused or rule.takes:
             self._oracle.deliver(self.name, stamps[rule.rejected :])
         time.sleep(rule.sleep_s)

@@ -38,8 +38,8 @@ def _run_trial(trial: Trial, cell: Cell) -> Result:
     try:
         cell.scenario(trial)
         return trial.result()
-    except AssertionError as error:
-        trial.broken.append(str(error))
+    except Exception as error:
+        trial.broken.append(f"{type(error).__name__}: {error}")
         return trial.result()
     finally:
         trial.end()

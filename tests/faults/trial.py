@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,8 +16,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from ..running import Airis
+from prometheus_client.parser import text_string_to_metric_families
+
+from ..running import Airis, get
 from .items import Stamp, point_stamp, record_stamp, span_stamp
+from .log_files import dead_letters
 from .oracle import Helper, OracleClient, Verdict
 from .producers import USUAL, Load, Producers
 from .sink import SinkClient
@@ -126,13 +130,19 @@ class Trial:
 
     def configure(self, configuration: str, **environment: str) -> Airis:
         """An airis that is not started yet; `$GRPC` and `$HTTP` are its ports, `$SINK` and others the sinks'."""
-        text = configuration.replace("$GRPC", f"127.0.0.1:{self.ports[0]}")
-        text = text.replace("$HTTP", f"127.0.0.1:{self.ports[1]}")
-        airis = Airis(self.folder, text, **environment)
+        airis = Airis(self.folder, self._with_ports(configuration), **environment)
         words = [sys.executable, Path(__file__).parent, "airis", ",".join(self.injections)]
         airis.command = [*words, *airis.command[1:]]
         self._airis = airis
         return airis
+
+    def configure_again(self, configuration: str) -> None:
+        """Write another one to the same file."""
+        self.airis.config.write_text(self._with_ports(configuration))
+
+    def _with_ports(self, configuration: str) -> str:
+        grpc, http = (f"127.0.0.1:{port}" for port in self.ports)
+        return configuration.replace("$GRPC", grpc).replace("$HTTP", http)
 
     def start(self, failpoints: str = "") -> None:
         """Start it, or start it again."""
@@ -150,20 +160,38 @@ class Trial:
         """The exit code, when it has ended by itself or was killed; that counts as a kill."""
         process = self.airis.process
         assert process is not None
-        code = process.wait(patience_s)
+        try:
+            code = process.wait(patience_s)
+        except subprocess.TimeoutExpired as error:
+            raise AssertionError(f"it did not end within {patience_s} s") from error
         if code == -signal.SIGKILL:
             self.kills += 1
         return code
 
     def start_until_it_dies(self, failpoints: str, patience_s: float = 60.0) -> None:
         """Start one that ends at a failpoint, maybe before it is ready."""
-        self.airis.environment["AIRIS_FAILPOINTS"] = failpoints
         try:
-            self.airis.start()
+            self.start(failpoints)
         except AssertionError:
             if {"event": "ended"} not in self.airis.log:
                 raise
         self.wait_for_end(patience_s)
+
+    def start_and_stay(self, seconds: float) -> bool:
+        """Start one that may end by itself within so many seconds."""
+        try:
+            self.start()
+        except AssertionError:
+            if {"event": "ended"} not in self.airis.log:
+                raise
+            return False
+        return not self.waited(lambda: {"event": "ended"} in self.airis.log, seconds)
+
+    def gauge(self, name: str) -> float:
+        """The sum of one of its gauges."""
+        _, text = get(f"http://{self.airis.instance['metrics_address']}/metrics")
+        families = text_string_to_metric_families(text)
+        return sum(sample.value for family in families for sample in family.samples if sample.name == name)
 
     # Senders
 
@@ -196,10 +224,15 @@ class Trial:
 
     def wait(self, condition: Callable[[], bool], promise: str, patience_s: float = 30.0) -> bool:
         """Wait for it; a promise that is not kept in time is noted."""
+        kept = self.waited(condition, patience_s)
+        self.expect(kept, promise)
+        return kept
+
+    def waited(self, condition: Callable[[], bool], patience_s: float) -> bool:
+        """Whether it came true in time."""
         deadline = time.monotonic() + patience_s
         while not condition():
             if time.monotonic() > deadline:
-                self.broken.append(promise)
                 return False
             time.sleep(POLL_S)
         return True
@@ -225,6 +258,12 @@ class Trial:
             return  # it is being started again
         self.bench.oracle.forget(STORE)
         self.bench.oracle.deliver(STORE, stamps)
+
+    def excuse_crashed(self, sink: str, only: set[str] | None = None) -> None:
+        """Batches that were under way alone at several ends are dead letters, as is promised; they are not lost."""
+        for reason, keys in dead_letters(self.wal):
+            if "crashes" in reason and (only is None or only & set(keys)):
+                self.bench.oracle.excuse(sink, keys)
 
     def result(self) -> Result:
         """What the oracle says."""
