@@ -46,10 +46,10 @@ service:
 """
 
 
-def to_sink_over_http(sink: SinkClient) -> str:
+def to_sink_over_http(sink: SinkClient, queue: str = DURABLE) -> str:
     """A durable queue over HTTP."""
     return f"""{_HEAD}
-exporters: {{otlp_http/sink: {{endpoint: "http://127.0.0.1:{sink.http_port}", {RETRIES}, {DURABLE}}}}}
+exporters: {{otlp_http/sink: {{endpoint: "http://127.0.0.1:{sink.http_port}", {RETRIES}, {queue}}}}}
 extensions: {{file_storage: {{segment_mib: 1}}}}
 service:
   extensions: [file_storage]

@@ -5,13 +5,16 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from .configurations import to_sink, to_sink_over_http, to_store
-from .log_files import dead_letters
 from .producers import Load
 from .proxy import FaultProxy, Mode, to_port
-from .sink import Rule, Seen
+from .sink import Rule
 from .trial import SECOND, SINK, STORE, Trial
 
 ONE_BY_ONE = Load(producers=1, items=1, only=("traces",), pause_s=0.01)
+ALONE = (
+    "sending_queue: {storage: file_storage, num_consumers: 4, batch: {flush_timeout: 10ms, min_size: 1, max_size: 1}}"
+)
+"""Nothing is joined."""
 LAG_ITEMS = 600
 """Five requests of each sender."""
 EARLY_S = 0.02
@@ -75,22 +78,21 @@ def told_when_to_come_again(trial: Trial) -> None:
         Rule(grpc="UNIMPLEMENTED", http=500, times=1),
     ]
     sink.script(*rules)
-    trial.configure(to_sink(sink) if protocol == "grpc" else to_sink_over_http(sink))
+    trial.configure(to_sink(sink, queue=ALONE) if protocol == "grpc" else to_sink_over_http(sink, ALONE))
     trial.start()
     with trial.load(ONE_BY_ONE) as sending:
         sending.until(acknowledged=len(rules) + 5)
-    trial.wait(lambda: sum(1 for _ in dead_letters(trial.wal)) >= 2, "what is refused for good is a dead letter")
+    trial.wait(lambda: len(trial.buried()) >= 2, "what is refused for good is a dead letter")
+    _expect_final(trial, {"INVALID_ARGUMENT", "UNIMPLEMENTED"})
+    trial.settle()
     seen = sink.seen()
-    for before in seen:
+    for number, before in enumerate(seen):
         if before.retry_after_s:
-            again = [each for each in seen if each.keys == before.keys and each.at_s > before.at_s]
+            again = [each.at_s - before.at_s for each in seen[number + 1 :] if each.keys == before.keys]
             # A date has whole seconds.
             least = before.retry_after_s - (1.0 if before.as_date else 0.0) - EARLY_S
             trial.expect(bool(again), f"what was told to come again in {before.retry_after_s} s does")
-            early = [each.at_s - before.at_s for each in again if each.at_s - before.at_s < least]
-            trial.expect(not early, f"nobody comes before {least} s have passed: {early}")
-    _expect_final(trial, seen, {"INVALID_ARGUMENT", "UNIMPLEMENTED"})
-    trial.settle()
+            trial.expect(min(again, default=least) >= least, f"nobody comes before {least} s have passed: {again}")
 
 
 RETRYABLE = {"CANCELLED", "DEADLINE_EXCEEDED", "ABORTED", "OUT_OF_RANGE", "UNAVAILABLE", "DATA_LOSS"}
@@ -117,18 +119,18 @@ def every_code(trial: Trial) -> None:
         *(Rule(grpc=code, http=503, times=1) for code in codes),
         Rule(grpc="RESOURCE_EXHAUSTED", retry_after_s=0.1, times=1),
     )
-    trial.configure(to_sink(sink, queue="sending_queue: {storage: file_storage, num_consumers: 1}"))
+    trial.configure(to_sink(sink, queue=ALONE))
     trial.start()
     with trial.load(ONE_BY_ONE) as sending:
         sending.until(acknowledged=len(codes) + 5)
-    trial.wait(lambda: len(sink.seen()) >= len(codes) + 5, "all are tried")
-    _expect_final(trial, sink.seen(), FINAL)
+    trial.wait(lambda: len(trial.buried()) >= len(FINAL), "what is refused for good is a dead letter")
+    _expect_final(trial, FINAL)
     trial.settle()
 
 
-def _expect_final(trial: Trial, seen: Sequence[Seen], codes: set[str]) -> None:
+def _expect_final(trial: Trial, codes: set[str]) -> None:
     """What got one of these answers is not sent again, and is among the dead letters."""
-    buried = {key for _, keys in dead_letters(trial.wal) for key in keys}
+    seen, buried = trial.bench.sink().seen(), trial.buried()
     for number, each in enumerate(seen):
         if each.answer in codes and each.retry_after_s is None:
             again = [later for later in seen[number + 1 :] if later.keys == each.keys]

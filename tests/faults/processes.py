@@ -29,12 +29,12 @@ def killed_before_the_store(trial: Trial) -> None:
 def killed_before_the_sink(trial: Trial) -> None:
     """R01: everything arrives, whenever airis is killed; other than a store, a server may get it again."""
     trial.configure(to_sink(trial.bench.sink()))
-    _kill_under_load(trial, kills=round(4 * trial.size))
     trial.excuse_crashed(SINK)
+    _kill_under_load(trial, kills=round(4 * trial.size))
 
 
 def _kill_under_load(trial: Trial, kills: int) -> None:
-    load = Load(producers=trial.rng.choice([6, 12]), items=trial.rng.choice([1, 20, 200]))
+    load = Load(producers=trial.rng.choice([6, 12]), items=trial.rng.choice([1, 20, 200]), pause_s=0.01)
     trial.start()
     with trial.load(load) as sending:
         for _ in range(kills):
@@ -49,13 +49,13 @@ def _kill_under_load(trial: Trial, kills: int) -> None:
 def killed_between_write_and_answer(trial: Trial) -> None:
     """R01: at each step of an acknowledgement, rather than at random."""
     trial.configure(to_sink(trial.bench.sink()))
-    load = Load(items=20, filler_bytes=4000)
+    load = Load(items=20, filler_bytes=8000, pause_s=0.01)
     with trial.load(load):
         for name in INTAKE[: round(4 * trial.size)]:
-            trial.start_until_it_dies(f"{name}=crash@{trial.rng.randint(1, 4)}")
+            trial.start_until_it_dies(f"{name}=crash@{trial.rng.randint(1, 3)}")
         trial.start()
-    trial.settle()
     trial.excuse_crashed(SINK)
+    trial.settle()
 
 
 def killed_while_it_recovers(trial: Trial) -> None:
@@ -73,20 +73,20 @@ def killed_while_it_recovers(trial: Trial) -> None:
     for name in RECOVERY[4:]:
         trial.start_until_it_dies(f"{name}=crash")
     trial.start()
-    trial.settle()
     trial.excuse_crashed(SINK)
+    trial.settle()
 
 
 def killed_between_insert_and_note(trial: Trial) -> None:
     """R31: a group that was stored, and is not known to be, comes again under the same token."""
     trial.sinks = (STORE,)
     trial.configure(to_store())
-    with trial.load(Load(items=50)):
+    with trial.load(Load(items=50, pause_s=0.02)):
         for name in DELIVERY[: round(3 * trial.size)]:
             trial.start_until_it_dies(f"{name}=crash@{trial.rng.randint(2, 4)}")
         trial.start()
-    trial.settle()
     trial.excuse_crashed(STORE)
+    trial.settle()
 
 
 def told_to_end(trial: Trial) -> None:
@@ -157,7 +157,7 @@ def store_dies(trial: Trial) -> None:
     trial.configure(to_store())
     trial.start()
     ends = [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL]
-    with trial.load() as sending:
+    with trial.load(Load(pause_s=0.02)) as sending:
         for number, end in enumerate(ends[: round(2 * trial.size)], 1):
             sending.until(acknowledged=10)
             os.kill(trial.airis.store_pid, end)
@@ -179,13 +179,9 @@ def poison(trial: Trial) -> None:
     with trial.load(Load(poison_every=4, only=("traces", "logs"), pause_s=0.01)) as sending:
         sending.until(acknowledged=60)
     poisoned = sending.counts.poisoned
-    trial.wait(lambda: _buried(trial) >= poisoned, "every bad item is a dead letter")
-    trial.bench.oracle.excuse(SINK, poisoned & _buried(trial))
+    trial.wait(lambda: trial.buried() >= poisoned, "every bad item is a dead letter")
+    trial.excuse(SINK, lambda: poisoned & trial.buried())
     trial.settle()
-
-
-def _buried(trial: Trial) -> set[str]:
-    return {key for _, keys in dead_letters(trial.wal) for key in keys}
 
 
 def poison_that_kills(trial: Trial) -> None:
@@ -199,8 +195,10 @@ def poison_that_kills(trial: Trial) -> None:
         producers.stop(0)
         if trial.start_and_stay(2.0):
             break
+    poisoned = producers.counts.poisoned
+    with_poison = {keys for _, keys in dead_letters(trial.wal) if poisoned & set(keys)}
+    trial.excuse(SINK, lambda: {key for keys in with_poison for key in keys})
     trial.settle()
-    trial.excuse_crashed(SINK, only=producers.counts.poisoned)
 
 
 def dead_beside_alive(trial: Trial) -> None:

@@ -19,6 +19,8 @@ from .oracle import OracleClient
 from .sink import SERVICES
 
 ATTEMPT_S = 10.0
+LONGEST_WAIT_S = 0.3
+"""Of their own accord; what a server asks for is heeded."""
 RETRYABLE_HTTP = frozenset({429, 502, 503, 504})
 RETRYABLE_GRPC = frozenset(
     {
@@ -177,7 +179,7 @@ class Producers:
                 return outcome
             if self._leaving.wait(max(outcome.retry_after_s or 0.0, wait * rng.uniform(0.5, 1.5))):
                 return None
-            wait = min(2 * wait, 1.0)
+            wait = min(2 * wait, LONGEST_WAIT_S)
 
 
 def _filler(size: int, turn: int, rng: random.Random) -> str:

@@ -18,7 +18,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyVa
 from airis.component.intake import ENCODINGS
 
 from .configurations import to_sink
-from .items import request_of, stamps_of
+from .items import record_stamp, request_of, stamps_of
 from .memory import peak_bytes, reset_peak
 from .producers import GrpcSender
 from .trial import Trial
@@ -223,10 +223,11 @@ def _varint(number: int) -> bytes:
     return bytes([*out, number])
 
 
-def _nested_json(depth: int) -> bytes:
-    value = b'{"stringValue":"deep"}'
-    value = b'{"arrayValue":{"values":[' * depth + value + b"]}}" * depth
-    return b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":' + value + b"}]}]}]}"
+def _nested_json(depth: int, key: str = "") -> bytes:
+    value = b'{"arrayValue":{"values":[' * depth + b'{"stringValue":"deep"}' + b"]}}" * depth
+    attribute = b'{"key":"fault.key","value":{"stringValue":"%s"}}' % key.encode()
+    record = b'{"timeUnixNano":"1","attributes":[%s],"body":%s}' % (attribute, value)
+    return b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[%s]}]}]}' % record
 
 
 def too_deep(trial: Trial) -> None:
@@ -240,8 +241,11 @@ def too_deep(trial: Trial) -> None:
             answer = post(trial, request.SerializeToString())
             trial.expect(answer.status == 200, f"depth {depth} is taken, not {answer.status}")
             trial.bench.oracle.acknowledge([stamp.key for stamp in stamps_of("logs", request)])
-            answer = post(trial, _nested_json(depth), content_type=JSON)
+            in_json = record_stamp(f"{trial.run}.json/{depth}/0", 1, "")
+            trial.bench.oracle.issue([in_json])
+            answer = post(trial, _nested_json(depth, in_json.key), content_type=JSON)
             trial.expect(answer.status == 200, f"depth {depth} in JSON is taken, not {answer.status}")
+            trial.bench.oracle.acknowledge([in_json.key])
         for depth in (100, 1000, 20_000, 100_000):
             for words, content_type, body in (
                 ("", PROTOBUF, _nested_bytes(depth)),
@@ -274,11 +278,12 @@ def many(trial: Trial) -> None:
     many_attributes = request_of("logs", f"{trial.run}.many", 0, range(1), 1)
     attributes = many_attributes.resource_logs[0].scope_logs[0].log_records[0].attributes
     attributes.extend(KeyValue(key=f"k{n}", value=AnyValue(int_value=n)) for n in range(40_000))
+    trial.bench.oracle.issue([*stamps_of("logs", many_attributes), record_stamp("", 0, "")])
     bodies = {
         "empty messages": b"\x0a\x00" * (LIMIT_BYTES // 2),
         "attributes": many_attributes.SerializeToString(),
         "tiny resources": b"\x0a\x06\x0a\x04\x0a\x02\x0a\x00" * (LIMIT_BYTES // 8),
-        "empty records": b"\x0a" + _long(b"\x12" + _long(b"\x12\x00" * (LIMIT_BYTES // 2 - 16))),
+        "empty records": b"\x0a" + _long(b"\x12" + _long(b"\x12\x00" * 100_000)),
     }
     with _listening(trial):
         for words, body in bodies.items():

@@ -79,6 +79,8 @@ class Sink:
         self._rules: list[Rule] = []
         self._seen: list[Seen] = []
         self._lock = threading.Lock()
+        self._idle = threading.Condition(self._lock)
+        self._active = 0
 
     def script(self, *rules: dict[str, Any]) -> None:
         """Answer so from now on; without rules take everything."""
@@ -86,8 +88,9 @@ class Sink:
             self._rules = [Rule(**rule) for rule in rules]
 
     def begin(self) -> None:
-        """Forget the run before."""
-        with self._lock:
+        """Forget the run before, when all of it is answered."""
+        with self._idle:
+            self._idle.wait_for(lambda: not self._active)
             self._rules, self._seen = [], []
 
     def seen(self) -> list[dict[str, Any]]:
@@ -96,6 +99,16 @@ class Sink:
 
     def take(self, signal: str, body: bytes) -> Rule:
         """The answer to a request, after what is in it was delivered, where it was."""
+        with self._lock:
+            self._active += 1
+        try:
+            return self._take(signal, body)
+        finally:
+            with self._idle:
+                self._active -= 1
+                self._idle.notify_all()
+
+    def _take(self, signal: str, body: bytes) -> Rule:
         request = REQUESTS[signal].FromString(body)
         stamps = list(stamps_of(signal, request))
         poisoned = is_poison(request)

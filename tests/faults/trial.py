@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -111,6 +111,7 @@ class Trial:
     """Of OTLP over gRPC and HTTP."""
     _airis: Airis | None = field(init=False, default=None)
     _producers: list[Producers] = field(init=False, default_factory=list[Producers])
+    _excuses: list[Callable[[], None]] = field(init=False, default_factory=list[Callable[[], None]])
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
@@ -248,6 +249,8 @@ class Trial:
     def _missing(self) -> int:
         if STORE in self.sinks:
             self.read_store()
+        for excuse in self._excuses:
+            excuse()
         return self.bench.oracle.missing(self.sinks)
 
     def read_store(self) -> None:
@@ -259,16 +262,21 @@ class Trial:
         self.bench.oracle.forget(STORE)
         self.bench.oracle.deliver(STORE, stamps)
 
-    def excuse_crashed(self, sink: str, only: set[str] | None = None) -> None:
+    def excuse(self, sink: str, keys: Callable[[], Iterable[str]]) -> None:
+        """These are not lost, as often as it is looked for them."""
+        self._excuses.append(lambda: self.bench.oracle.excuse(sink, keys()))
+
+    def buried(self, reason: str = "") -> set[str]:
+        """Keys of the items in dead letters that say this."""
+        return {key for why, keys in dead_letters(self.wal) if reason in why for key in keys}
+
+    def excuse_crashed(self, sink: str) -> None:
         """Batches that were under way alone at several ends are dead letters, as is promised; they are not lost."""
-        for reason, keys in dead_letters(self.wal):
-            if "crashes" in reason and (only is None or only & set(keys)):
-                self.bench.oracle.excuse(sink, keys)
+        self.excuse(sink, lambda: self.buried("crashes"))
 
     def result(self) -> Result:
         """What the oracle says."""
-        if STORE in self.sinks:
-            self.read_store()
+        self._missing()
         deduplicating = (STORE,) if STORE in self.sinks else ()
         return Result(self.bench.oracle.verdict(self.sinks), self.kills, self.broken, deduplicating)
 
