@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -137,11 +138,21 @@ def full_disk_acknowledges() -> None:
 
 @injection
 def no_checksums() -> None:
-    """Every checksum fits."""
+    """What stands where a record is expected is one."""
     os.environ["AIRIS_KERNELS"] = "reference"
     from airis.storage.wal import format as layout
 
-    layout._checksum = lambda _data, _before=0: 0  # type: ignore[assignment]
+    def read(_log_id: bytes, data: bytes, start: int = 0, *, payloads: bool = True) -> Iterator[layout.Found]:
+        at = start
+        while (body := at + layout.HEAD_BYTES) <= len(data):
+            _, size, meta_size, *fields = layout._HEAD.unpack_from(data, at + layout._CHECKED_FROM)
+            end = min(body + size, len(data))
+            content = data[body:end] if payloads else b""
+            head = layout.Head(*fields)
+            yield layout.Found(at, end, head, data[body : body + meta_size], content[meta_size:], is_whole=True)
+            at = end
+
+    layout.read = read
 
 
 @injection

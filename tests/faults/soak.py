@@ -11,7 +11,7 @@ from pathlib import Path
 from .cells import CELLS, Cell
 from .trial import Bench, Result, Trial
 
-TRIALS = 3
+TRIALS = 5
 """Of each cell, without --trials and --minutes."""
 UNPROTECTED_DRAIN_S = 5.0
 """What has not arrived after so long without a protection is lost."""
