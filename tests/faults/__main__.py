@@ -1,4 +1,4 @@
-"""The fault matrix as a program: ``python tests/faults`` (``make soak``); its words are in `airis_faults` of --help."""
+"""The fault matrix as a program, ``python tests/faults`` (``make soak``), and the processes beside it."""
 
 import sys
 from pathlib import Path

@@ -22,8 +22,10 @@ class Cell:
     """Why there is no mutation."""
     absent: str = ""
     """Why there is no scenario."""
+    awaits: str = ""
+    """The exporter without which there is nothing to test yet."""
     is_long: bool = False
-    """Too long for the short form."""
+    """Left to `make soak`: it takes its time, or another test of this repository looks at it more closely."""
 
 
 WRITTEN = "a batch is acknowledged when it is in the log"
@@ -47,7 +49,7 @@ CELLS = (
         "forget_dispatched",
     ),
     Cell("R03", "power lost", "a batch is acknowledged after the fsync", disks.power_lost, "no_fsync"),
-    Cell("R04", "server away", "a queue on disk has no last retry", networks.away, "retries_end"),
+    Cell("R04", "server away", "a queue on disk has no last retry", networks.away, "retries_end", is_long=True),
     Cell("R05", "server slow, connections half open", "attempts have a timeout", networks.slow, "no_timeout"),
     Cell(
         "R06",
@@ -55,6 +57,7 @@ CELLS = (
         "no attempt comes before its time",
         networks.told_when_to_come_again,
         "retry_when_it_suits",
+        is_long=True,
     ),
     Cell("R07", "every gRPC code", "the table of the specification", networks.every_code, "every_code_is_final"),
     Cell(
@@ -64,7 +67,9 @@ CELLS = (
         networks.partly_rejected,
         "partial_success_is_retried",
     ),
-    Cell("R09", "items of Elasticsearch's bulk refused", absent="airis has no elasticsearch exporter yet"),
+    Cell(
+        "R09", "items of Elasticsearch's bulk refused", absent="airis has no such exporter yet", awaits="elasticsearch"
+    ),
     Cell(
         "R10",
         "the store's answer lost",
@@ -72,7 +77,7 @@ CELLS = (
         networks.answer_of_the_store_is_lost,
         "no_token",
     ),
-    Cell("R11", "Kafka broker gone, message too large", absent="airis has no kafka exporter yet"),
+    Cell("R11", "Kafka broker gone, message too large", absent="airis has no such exporter yet", awaits="kafka"),
     Cell(
         "R12 cut",
         "a record cut off by the end of the disk",
@@ -86,17 +91,33 @@ CELLS = (
         "what has no room is not acknowledged",
         disks.file_system_full,
         "full_disk_acknowledges",
+        is_long=True,
     ),
     Cell("R13", "fsync fails once", "a file that failed is not written to again", disks.fsync_fails, "fsync_again"),
     Cell("R14", "segments and cursors damaged", "every record has two checksums", disks.damaged, "no_checksums"),
-    Cell("R15", "a log of another version", "it is refused and left as it is", disks.other_version, "any_version"),
-    Cell("R16", "a start with a backlog", "listening does not wait for delivery", disks.backlog, "backlog_first"),
+    Cell(
+        "R15",
+        "a log of another version",
+        "it is refused and left as it is",
+        disks.other_version,
+        "any_version",
+        is_long=True,
+    ),
+    Cell(
+        "R16",
+        "a start with a backlog",
+        "listening does not wait for delivery",
+        disks.backlog,
+        "backlog_first",
+        is_long=True,
+    ),
     Cell(
         "R17 drain",
         "SIGTERM under load, no queue",
         "senders are answered after delivery",
         processes.told_to_end,
         "batch_acknowledges_early",
+        is_long=True,
     ),
     Cell("R17 twice", "SIGTERM twice", WRITTEN, processes.told_to_end_twice, "ack_before_write"),
     Cell(
@@ -123,23 +144,41 @@ CELLS = (
     ),
     Cell("R21", "floods of connections", absent=LATER),
     Cell("R22", "slow clients, HTTP/2 floods", absent=LATER),
-    Cell("R23", "bodies over the limit", "max_request_body_size", requests.too_large, "no_limits"),
-    Cell("R24", "decompression bombs", "the limit holds for the inflated body", requests.bombs, "no_limits"),
-    Cell("R25", "malformed requests", "requests are checked before they are taken", requests.malformed, "unchecked"),
+    Cell("R23", "bodies over the limit", "max_request_body_size", requests.too_large, "no_limits", is_long=True),
+    Cell(
+        "R24", "decompression bombs", "the limit holds for the inflated body", requests.bombs, "no_limits", is_long=True
+    ),
+    Cell(
+        "R25",
+        "malformed requests",
+        "requests are checked before they are taken",
+        requests.malformed,
+        "unchecked",
+        is_long=True,
+    ),
     Cell(
         "R26",
         "values in values in values",
         "requests are checked before they are taken",
         requests.too_deep,
         "unchecked",
+        is_long=True,
     ),
-    Cell("R27", "text that is not UTF-8", "it is repaired before it is taken", requests.not_utf8, "unchecked"),
+    Cell(
+        "R27",
+        "text that is not UTF-8",
+        "it is repaired before it is taken",
+        requests.not_utf8,
+        "unchecked",
+        is_long=True,
+    ),
     Cell(
         "R28",
         "very many of something small",
         "requests are scanned in place",
         requests.many,
         unproven="nothing that could be switched off makes an object of each: the native scan has none",
+        is_long=True,
     ),
     Cell("R29", "series without end", absent="airis has no limit on series yet"),
     Cell("R30 refused", "an item refused for good", "batches are bisected", processes.poison, "no_bisection"),
@@ -149,6 +188,7 @@ CELLS = (
         "who was under way at three ends is a dead letter",
         processes.poison_that_kills,
         "no_crash_breaker",
+        is_long=True,
     ),
     Cell(
         "R31",
@@ -156,6 +196,7 @@ CELLS = (
         "a group keeps its token over a crash",
         processes.killed_between_insert_and_note,
         "no_token",
+        is_long=True,
     ),
     Cell(
         "R32",
@@ -163,6 +204,7 @@ CELLS = (
         "a segment stays until all have it",
         processes.dead_beside_alive,
         "one_is_enough",
+        is_long=True,
     ),
     Cell("R33", "the store dies", "it is started again", processes.store_dies, "no_supervisor"),
     Cell("R34", "certificates and keys change", absent=LATER),

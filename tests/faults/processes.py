@@ -156,9 +156,9 @@ def store_dies(trial: Trial) -> None:
     trial.sinks = (STORE,)
     trial.configure(to_store())
     trial.start()
-    ends = [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL]
+    ends = [signal.SIGSEGV, signal.SIGKILL, signal.SIGABRT, signal.SIGKILL]
     with trial.load(Load(pause_s=0.02)) as sending:
-        for number, end in enumerate(ends[: round(2 * trial.size)], 1):
+        for number, end in enumerate(ends[: round(trial.size)], 1):
             sending.until(acknowledged=10)
             os.kill(trial.airis.store_pid, end)
             trial.kills += 1

@@ -31,6 +31,7 @@ SECOND = "second"
 DRAIN_S = 30.0
 """How long what was acknowledged may take to arrive when all faults are over."""
 POLL_S = 0.05
+STORE_POLL_S = 0.5
 _PORTS = range(20_000, 32_000)
 """Below those that a system gives to outgoing connections, so that a port is free again after a restart."""
 
@@ -243,8 +244,9 @@ class Trial:
         for producers in self._producers:
             producers.stop()
         deadline = time.monotonic() + self.drain_s
+        poll_s = STORE_POLL_S if STORE in self.sinks else POLL_S
         while self._missing() and time.monotonic() < deadline:
-            time.sleep(POLL_S)
+            time.sleep(poll_s)
 
     def _missing(self) -> int:
         if STORE in self.sinks:
