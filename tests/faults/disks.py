@@ -87,7 +87,7 @@ def _limit_files(pid: int, size: int) -> None:
 
 
 def file_system_full(trial: Trial) -> None:
-    """R12: the same on a file system that has no room; where none can be mounted, writes are told so."""
+    """R12: nothing can be written at all, until another start."""
     sink = trial.bench.sink()
     sink.script(AWAY)
     trial.configure(to_sink(sink))

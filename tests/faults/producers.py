@@ -16,7 +16,7 @@ from google.rpc.status_pb2 import Status
 
 from .items import SIGNALS, key_of, request_of, stamps_of
 from .oracle import OracleClient
-from .sink import SERVICES
+from .sink import REJECTED, RESPONSES, SERVICES
 
 ATTEMPT_S = 10.0
 LONGEST_WAIT_S = 0.3
@@ -194,10 +194,11 @@ class GrpcSender:
         options += [("grpc.min_reconnect_backoff_ms", 50), ("grpc.use_local_subchannel_pool", 1)]
         self._channel = grpc.insecure_channel(f"127.0.0.1:{port}", options)
         self._export = self._channel.unary_unary(f"/{SERVICES[signal]}/Export")
+        self._signal = signal
 
     def send(self, body: bytes) -> Outcome:
         try:
-            self._export(body, timeout=ATTEMPT_S)
+            answer = self._export(body, timeout=ATTEMPT_S)
         except grpc.RpcError as error:
             code = error.code()  # type: ignore[attr-defined]
             retry_after_s = _retry_info(error)
@@ -205,10 +206,16 @@ class GrpcSender:
             was_sent = "onnection refused" not in (error.details() or "")  # type: ignore[attr-defined]
             is_unanswered = code in RETRYABLE_GRPC and retry_after_s is None and was_sent
             return Outcome(code.name, code in RETRYABLE_GRPC or exhausted, retry_after_s, is_unanswered)
-        return Outcome("OK")
+        return _success(self._signal, answer)
 
     def close(self) -> None:
         self._channel.close()
+
+
+def _success(signal: str, answer: bytes) -> Outcome:
+    """Whole or in part; of a part nobody knows which."""
+    told = RESPONSES[signal].FromString(answer).partial_success
+    return Outcome("partial" if getattr(told, REJECTED[signal]) else "OK")
 
 
 def _retry_info(error: Any) -> float | None:
@@ -227,6 +234,7 @@ class HttpSender:
     def __init__(self, port: int, signal: str) -> None:
         self._address = ("127.0.0.1", port)
         self._path = f"/v1/{signal}"
+        self._signal = signal
         self._connection: http.client.HTTPConnection | None = None
 
     def send(self, body: bytes) -> Outcome:
@@ -235,13 +243,13 @@ class HttpSender:
                 self._connection = http.client.HTTPConnection(*self._address, timeout=ATTEMPT_S)
             self._connection.request("POST", self._path, body, {"Content-Type": "application/x-protobuf"})
             answer = self._connection.getresponse()
-            answer.read()
+            told = answer.read()
         except (OSError, http.client.HTTPException) as error:
             self.close()
             was_sent = not isinstance(error, ConnectionRefusedError)
             return Outcome(type(error).__name__, is_retryable=True, is_unanswered=was_sent)
         if answer.status == 200:
-            return Outcome("OK")
+            return _success(self._signal, told)
         after = answer.getheader("Retry-After")
         return Outcome(str(answer.status), answer.status in RETRYABLE_HTTP, float(after) if after else None)
 
