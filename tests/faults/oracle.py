@@ -49,6 +49,10 @@ class Verdict:
     def wrong(self) -> int:
         return sum(sink.wrong for sink in self.sinks.values())
 
+    @property
+    def excused(self) -> int:
+        return sum(sink.excused for sink in self.sinks.values())
+
 
 class Ledger:
     """The books of one run."""

@@ -49,7 +49,7 @@ class Tally:
     """What is added up of the trials of a cell."""
 
     def __init__(self) -> None:
-        self.trials = self.kills = self.acknowledged = self.lost = self.wrong = self.duplicates = 0
+        self.trials = self.kills = self.acknowledged = self.lost = self.wrong = self.excused = self.duplicates = 0
         self.failed: list[str] = []
 
     def add(self, seed: int, result: Result) -> None:
@@ -58,6 +58,7 @@ class Tally:
         self.acknowledged += result.verdict.acknowledged
         self.lost += result.verdict.lost
         self.wrong += result.verdict.wrong
+        self.excused += result.verdict.excused
         self.duplicates += result.duplicates
         if result.faults:
             self.failed.append(f"seed {seed}: {'; '.join(result.faults)}")
@@ -127,13 +128,21 @@ def _run(bench: Bench, cell: Cell, arguments: argparse.Namespace) -> tuple[Cell,
 
 
 def _table(rows: Sequence[tuple[Cell, Tally]]) -> str:
-    head = ("cell", "what", "trials", "kills", "acknowledged", "lost", "wrong", "duplicates")
+    head = ("cell", "what", "trials", "kills", "acknowledged", "elsewhere", "lost", "wrong", "duplicates")
     lines = [head]
     for cell, tally in rows:
         if cell.absent:
-            lines.append((cell.id, f"{cell.words}: {cell.absent}", "-", "-", "-", "-", "-", "-"))
+            lines.append((cell.id, f"{cell.words}: {cell.absent}", *["-"] * (len(head) - 2)))
             continue
-        numbers = (tally.trials, tally.kills, tally.acknowledged, tally.lost, tally.wrong, tally.duplicates)
+        numbers = (
+            tally.trials,
+            tally.kills,
+            tally.acknowledged,
+            tally.excused,
+            tally.lost,
+            tally.wrong,
+            tally.duplicates,
+        )
         lines.append((cell.id, cell.words, *map(str, numbers)))
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     return "\n".join(
