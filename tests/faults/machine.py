@@ -34,16 +34,19 @@ def power() -> None:
     def note(*words: object) -> None:
         os.write(notes, json.dumps(words).encode() + b"\n")
 
+    def path_of(file: OsFile) -> str:
+        """As it is called now: files are renamed while they are open."""
+        return os.readlink(f"/proc/self/fd/{file._fd}")
+
     begin, sync, replace, sync_names = OsFile.__init__, OsFile.sync, OsFiles.replace, OsFiles.sync
 
     def init(self: OsFile, path: Path, flags: int) -> None:
         begin(self, path, flags)
-        self.path = str(path)  # type: ignore[attr-defined]
-        note("sync", self.path, self.size)  # type: ignore[attr-defined]
+        note("sync", path_of(self), self.size)
 
     def synced(self: OsFile) -> None:
         nonlocal syncs
-        path: str = self.path  # type: ignore[attr-defined]
+        path = path_of(self)
         syncs += path.endswith(".wal")
         if syncs == fails_at and path.endswith(".wal"):
             note("gone", path, self.size)
@@ -86,7 +89,7 @@ def lose_power(folder: Path, notes: Path, random: Random) -> None:
             path.unlink()
             continue
         data = bytearray(path.read_bytes())
-        durable = min(kept.get(str(path), 0), len(data))
+        durable = min(kept.get(str(path), len(data)), len(data))  # or it was not opened since the last loss
         del data[random.randint(durable, len(data)) :]
         if len(data) > durable and random.random() < 0.3:
             data[random.randrange(durable, len(data))] ^= 1 << random.randrange(8)
