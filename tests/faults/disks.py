@@ -141,6 +141,12 @@ def _change(path: Path, at: int, change: Callable[[int], int]) -> None:
     path.write_bytes(data)
 
 
+def _change_a_letter(trial: Trial, record: Record) -> list[Record]:
+    """What is still a request, but another one."""
+    _change(record.path, trial.rng.randrange(record.end - 1500, record.end - 500), lambda byte: byte ^ 1)
+    return [record]
+
+
 def _flip_field(name: str) -> Callable[[Trial, Record, Record], list[Record]]:
     return lambda trial, record, _: _flip(trial, record, record.offset + _AT[name], record.offset + _AT[name] + 4)
 
@@ -177,7 +183,7 @@ _DAMAGES: dict[str, Callable[[Trial, Record, Record], list[Record]]] = {
     "sequence": _flip_field("sequence"),
     "batch id": _flip_field("batch id"),
     "slots": _flip_field("slots"),
-    "payload": lambda trial, record, _: _flip(trial, record, record.body + 300, record.end),
+    "payload": lambda trial, record, _: _change_a_letter(trial, record),
     "zeros": _zero,
     "swapped": _swap,
     "marker in a payload": _repeat_in_payload,
@@ -233,10 +239,11 @@ def backlog(trial: Trial) -> None:
     with trial.load(LARGE) as sending:
         sending.until(acknowledged=round(200 * trial.size))
     trial.kill()
-    try:
-        trial.start()
+    starting = trial.start_in_background()
+    is_ready = trial.wait(starting.is_set, "it is ready while nothing of its backlog can be delivered")
+    if is_ready:
         with trial.load() as sending:
             sending.until(acknowledged=20)
-    finally:
-        sink.script()
+    sink.script()
+    starting.wait(30)
     trial.settle()

@@ -38,8 +38,8 @@ def forget_dispatched() -> None:
 
     open_journal = Journal.open.__func__  # type: ignore[attr-defined]
 
-    def forget(cls: type[Journal], files: Any, log_id: bytes, name: str) -> Journal:
-        journal: Journal = open_journal(cls, files, log_id, name)
+    def forget(cls: type[Journal], *arguments: Any) -> Journal:
+        journal: Journal = open_journal(cls, *arguments)
         for token in list(journal.state.groups):
             journal.settled(token)
         return journal

@@ -39,7 +39,7 @@ def _run_trial(trial: Trial, cell: Cell) -> Result:
         cell.scenario(trial)
         return trial.result()
     except Exception as error:
-        trial.broken.append(f"{type(error).__name__}: {error}")
+        trial.error = f"{type(error).__name__}: {error}"
         return trial.result()
     finally:
         trial.end()
@@ -113,10 +113,10 @@ def _run(bench: Bench, cell: Cell, arguments: argparse.Namespace) -> tuple[Cell,
         try:
             if arguments.prove:
                 result = prove(bench, folder, cell, seed)
-                seen = "; ".join(result.faults)
+                seen = "; ".join(result.noticed)
                 tally.add(seed, result)
                 tally.failed = [] if seen else [f"seed {seed}: nothing was noticed without: {cell.protection}"]
-                told = f"without the protection: {seen or 'NOTHING WAS NOTICED'}"
+                told = f"without the protection: {seen or f'NOTHING WAS NOTICED {result.error}'}"
             else:
                 result = run_once(bench, folder, cell, seed, arguments.size)
                 tally.add(seed, result)

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -70,6 +71,8 @@ class Result:
     kills: int
     broken: list[str]
     """Promises beside the oracle's that were not kept."""
+    error: str = ""
+    """Why the trial did not come to its end, which proves nothing."""
     deduplicating: tuple[str, ...] = ()
     """Destinations in which nothing may be twice."""
 
@@ -81,6 +84,11 @@ class Result:
     @property
     def faults(self) -> list[str]:
         """Everything that is wrong, in words."""
+        return [*self.noticed, *([self.error] if self.error else [])]
+
+    @property
+    def noticed(self) -> list[str]:
+        """What of it is a promise that was not kept."""
         found = list(self.broken)
         for name, sink in self.verdict.sinks.items():
             counts = {"lost": sink.lost, "invented or altered": sink.wrong}
@@ -107,6 +115,7 @@ class Trial:
     drain_s: float = DRAIN_S
     kills: int = 0
     broken: list[str] = field(default_factory=list[str])
+    error: str = ""
     rng: random.Random = field(init=False)
     ports: tuple[int, int] = field(init=False)
     """Of OTLP over gRPC and HTTP."""
@@ -169,6 +178,18 @@ class Trial:
         if code == -signal.SIGKILL:
             self.kills += 1
         return code
+
+    def start_in_background(self) -> threading.Event:
+        """Start one that may take its time; the event says that it is ready."""
+        ready = threading.Event()
+
+        def start() -> None:
+            with suppress(AssertionError):
+                self.start()
+                ready.set()
+
+        threading.Thread(target=start, daemon=True).start()
+        return ready
 
     def start_until_it_dies(self, failpoints: str, patience_s: float = 60.0) -> None:
         """Start one that ends at a failpoint, maybe before it is ready."""
@@ -280,7 +301,7 @@ class Trial:
         """What the oracle says."""
         self._missing()
         deduplicating = (STORE,) if STORE in self.sinks else ()
-        return Result(self.bench.oracle.verdict(self.sinks), self.kills, self.broken, deduplicating)
+        return Result(self.bench.oracle.verdict(self.sinks), self.kills, self.broken, self.error, deduplicating)
 
     def end(self) -> None:
         """Whatever happened: nobody is left."""
