@@ -196,6 +196,7 @@ def poison_that_kills(trial: Trial) -> None:
         if trial.start_and_stay(2.0):
             break
     poisoned = producers.counts.poisoned
+    trial.wait(lambda: trial.buried() >= poisoned, "what ended the process is a dead letter", 10.0)
     with_poison = {keys for _, keys in dead_letters(trial.wal) if poisoned & set(keys)}
     trial.excuse(SINK, lambda: {key for keys in with_poison for key in keys})
     trial.settle()

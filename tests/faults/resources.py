@@ -42,7 +42,7 @@ def overloaded(trial: Trial) -> None:
     pid = trial.airis.pid
     reset_peak(pid)
     # The destination takes 5 requests a second; these would send 20 and more.
-    with memory_limit(pid, MEMORY_BYTES), trial.load(Load(producers=64, items=20, filler_bytes=200_000)) as sending:
+    with memory_limit(pid, MEMORY_BYTES), trial.load(Load(producers=160, items=20, filler_bytes=200_000)) as sending:
         began = time.monotonic()
         while time.monotonic() < began + 10.0 * trial.size and trial.airis.process.poll() is None:  # type: ignore[union-attr]
             time.sleep(0.5)
