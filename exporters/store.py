@@ -8,7 +8,18 @@ from functools import partial
 
 from pydantic import Field
 
-from airis.component import Config, Duration, Exporter, Host, Permanent, Retryable, Telemetry, Throttled, exporter
+from airis.component import (
+    Config,
+    Duration,
+    Exporter,
+    Host,
+    Permanent,
+    Retryable,
+    Telemetry,
+    Throttled,
+    exporter,
+    failpoints,
+)
 from airis.component.group_commit import GroupCommit, Limits
 from airis.component.retry import RetryConfig
 from airis.component.sending import Attempt, Sending, SendingConfig, SendingQueueConfig, SendingSnapshot
@@ -182,7 +193,9 @@ class StoreExporter(Exporter[StoreExporterConfig]):
         delay = FIRST_RETRY_S
         while True:
             try:
+                failpoints.passed("store.insert")
                 await self._store.insert(table, blocks, token)
+                failpoints.passed("store.inserted")
                 break
             except StoreError as error:
                 if not error.retryable:
