@@ -171,8 +171,9 @@ def _write_page(directory: Path, running: "Instance | None", stored: Stored, tol
         typer.echo('airis is not running here; start it with "airis run"')
         facts = {}
     facts["data"] = str(directory)
+    width = max(map(len, facts))
     for name, value in facts.items():
-        typer.echo(f"  {printable(name):<14} {printable(value)}")
+        typer.echo(f"  {printable(name):<{width}}  {printable(value)}")
     typer.echo("")
     if stored.trouble:
         typer.echo(printable(f"The store: {stored.trouble}"))
