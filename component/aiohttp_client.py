@@ -6,12 +6,14 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from airis.component.authentication import ClientAuthenticator
 from airis.component.compression import compress_aside
 from airis.component.errors import StartError
 from airis.component.http_client import MAX_ANSWER_BYTES, Answer, HttpClientConfig, NoAnswer
 from airis.component.proxies import proxy_of_the_system
 from airis.component.telemetry import Telemetry
 from airis.component.tls import RenewalClock, load_certificate, log_failed_reload
+from airis.data import NO_ORIGIN, Origin
 
 _LARGE_BYTES = 1024 * 1024
 """Larger bodies are handed to aiohttp as files, which it sends in pieces."""
@@ -21,9 +23,12 @@ _FOR_EVER_S = 10 * 365 * 86400.0
 class AiohttpClient:
     """Speaks HTTP/1.1."""
 
-    def __init__(self, config: HttpClientConfig, telemetry: Telemetry) -> None:
+    def __init__(
+        self, config: HttpClientConfig, telemetry: Telemetry, authenticator: ClientAuthenticator | None = None
+    ) -> None:
         """To be called in the loop; raises StartError for the option at fault."""
         self._config = config
+        self._authenticator = authenticator
         self._telemetry = telemetry
         self._context = config.tls.context()
         self._clock = RenewalClock(config.tls.reload_interval)
@@ -51,15 +56,16 @@ class AiohttpClient:
             return payload
         return await compress_aside(config.compression, payload, config.compression_params.level)
 
-    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str], origin: Origin = NO_ORIGIN) -> Answer:
         """Send a body; those of the headers that the configuration has as well are the configuration's."""
         if self._clock.due() and self._config.tls.cert_file:
             try:
                 load_certificate(self._context, self._config.tls)
             except StartError as error:
                 log_failed_reload(error, self._telemetry)
+        merged = self._config.merged(headers, self._authenticator, origin)
         try:
-            return await self._post(url, body, headers)
+            return await self._post(url, body, merged)
         except aiohttp.ClientResponseError as error:
             raise NoAnswer("it does not speak HTTP/1", not_http1=True) from error
         except TimeoutError as error:
@@ -71,7 +77,7 @@ class AiohttpClient:
         async with self._session.post(
             url,
             data=io.BytesIO(body) if len(body) > _LARGE_BYTES else body,
-            headers=self._config.merged(headers),
+            headers=headers,
             allow_redirects=False,
             proxy=self._proxy(url),
             server_hostname=self._config.tls.server_name_override or None,

@@ -10,6 +10,7 @@ from airis.component.config import ANY_CASE, Config
 from airis.component.errors import Permanent
 from airis.component.headers import WITHHELD
 from airis.data import Batch, Origin, kernels
+from airis.data.batch import AUTH_PREFIX
 from airis.data.edits import Convert, Delete, DeleteMatching, Edit, Extract, Hash, HashMatching, Set, Value
 from airis.data.fields import Attribute, Level
 from airis.data.malformed import MalformedPayload
@@ -50,8 +51,8 @@ class AttributeAction(Config):
     from_context: str = Field(
         default="",
         description="They write what the client sent: metadata.x is its header x, several values joined by ; "
-        "(include_metadata of the receiver lets it through, metadata_keys keeps it behind the batch processor). "
-        "Nothing is done where it sent none.",
+        "(include_metadata of the receiver lets it through, metadata_keys keeps it behind the batch processor), and "
+        "auth.subject is who the receiver's authenticator says it is. Nothing is done where there is none.",
     )
     default_value: Any = Field(
         default=None, description="They write this where from_attribute or from_context give nothing."
@@ -74,11 +75,8 @@ class AttributeAction(Config):
     @field_validator("from_context")
     @classmethod
     def _is_known(cls, key: str) -> str:
-        if key.startswith("auth."):
-            raise ValueError(
-                "there is nothing to be had from authenticators, which are not supported yet; "
-                'what the client sends is "metadata.<header>"'
-            )
+        if key == f"{AUTH_PREFIX}raw":
+            raise ValueError('credentials do not go on with the data; who the client is is "auth.subject"')
         if key == "client.address":
             raise ValueError(
                 "the address of the client is not kept with its data; "
@@ -210,6 +208,6 @@ def _header(key: str) -> str:
 
 
 def _sent(origin: Origin, key: str) -> str | None:
-    values = origin.metadata.get(_header(key))
+    values = origin.sent(key) if key.startswith(AUTH_PREFIX) else origin.metadata.get(_header(key))
     # A header can hold what is no text.
     return ";".join(values).encode(errors="replace").decode() if values else None

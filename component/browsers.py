@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from starlette.types import Scope
 
 from airis.component.http import HttpServerConfig, header
-from airis.component.listen import parse_endpoint
+from airis.component.listen import is_loopback, parse_endpoint
 
 
 def other_site(scope: Scope, listen_host: str, allowed_origins: Sequence[str] = (), *, any_name: bool = False) -> str:
@@ -37,11 +37,6 @@ def other_site_of(scope: Scope, config: HttpServerConfig) -> str:
     host = parse_endpoint(config.endpoint)[0]
     origins = config.cors.allowed_origins if config.cors else ()
     return other_site(scope, host, origins, any_name=not is_loopback(host))
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches the host of an endpoint."""
-    return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
 
 
 def _fits(origin: str, pattern: str) -> bool:

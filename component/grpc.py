@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from airis.component.authentication import ServerAuthConfig, server_authenticator
 from airis.component.config import Config, Duration
+from airis.component.door import Door
 from airis.component.errors import StartError
 from airis.component.grpc_tls import refuse_what_grpcio_lacks
-from airis.component.http import NO_AUTHENTICATION, warn_of_exposure
+from airis.component.http import warn_of_exposure
 from airis.component.listen import Transport, address_of, bind, parse_endpoint
 from airis.component.telemetry import Telemetry
 from airis.component.tls import CertificateClock, TlsServerConfig, log_failed_reload
@@ -18,6 +20,8 @@ from airis.component.unsupported import NO_MIDDLEWARES, not_supported
 if TYPE_CHECKING:
     import grpc
     import grpc.aio
+
+    from airis.component.lifecycle import Host
 
 DEFAULT_MAX_MESSAGE_MIB = 4
 MAX_MILLISECONDS = 2**31 - 2
@@ -76,9 +80,7 @@ class GrpcServerConfig(Config):
     include_metadata: bool = Field(
         default=False, description="Hand call metadata on with the data, credentials excepted."
     )
-    auth: Annotated[dict[str, Any] | None, not_supported(NO_AUTHENTICATION)] = Field(
-        default=None, description="Not supported yet: authentication of clients. Anything in it is an error."
-    )
+    auth: ServerAuthConfig | None = Field(default=None, description="Who may call; absent: everybody.")
     middlewares: Annotated[list[dict[str, Any]], not_supported(NO_MIDDLEWARES)] = Field(
         default_factory=list[dict[str, Any]],
         description="Not supported yet: extensions that see every call. Anything in it is an error.",
@@ -122,6 +124,22 @@ class GrpcServerConfig(Config):
         return arguments
 
 
+def door_of(config: GrpcServerConfig, host: "Host", telemetry: Telemetry) -> Door | None:
+    """Where it is decided who may call; None where everybody may. Raises StartError that names the option at fault."""
+    authenticator = server_authenticator(config.auth, host)
+    return Door(authenticator, telemetry) if authenticator else None
+
+
+def new_server(config: GrpcServerConfig, door: Door | None) -> "grpc.aio.Server":
+    """A server of grpcio with these options, at which nobody calls whom the door does not let in."""
+    import grpc.aio
+
+    from airis.component.grpc_door import Doorkeeper
+
+    interceptors = [Doorkeeper(door)] if door else None
+    return grpc.aio.server(interceptors=interceptors, options=config.channel_arguments())
+
+
 def listen(server: "grpc.aio.Server", config: GrpcServerConfig, telemetry: Telemetry) -> str:
     """Let the server listen where the configuration says, and give the address: ``host:port`` or ``unix:path``.
 
@@ -141,7 +159,7 @@ def listen(server: "grpc.aio.Server", config: GrpcServerConfig, telemetry: Telem
         port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
     if not port:
         raise StartError(f'"{config.endpoint}": gRPC cannot listen there', "endpoint")
-    warn_of_exposure(config.endpoint, config.transport, config.tls, telemetry)
+    warn_of_exposure(config, telemetry)
     return address if config.transport == "unix" else f"{address.rpartition(':')[0]}:{port}"
 
 

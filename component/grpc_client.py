@@ -2,19 +2,25 @@
 
 import ipaddress
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Protocol, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from airis.component.authentication import ClientAuthConfig, ClientAuthenticator, client_authenticator, sent_headers
 from airis.component.config import Config, Duration, Secret
 from airis.component.errors import StartError
 from airis.component.grpc_tls import refuse_what_grpcio_lacks
 from airis.component.headers import SecretHeaders
+from airis.component.listen import is_loopback
 from airis.component.telemetry import Telemetry
 from airis.component.tls import RenewableTlsConfig
 from airis.component.transport import Transport, choose
-from airis.component.unsupported import NO_AUTHENTICATORS, NO_MIDDLEWARES, not_supported
+from airis.component.unsupported import NO_MIDDLEWARES, not_supported
+from airis.data import NO_ORIGIN, Origin
+
+if TYPE_CHECKING:
+    from airis.component.lifecycle import Host
 
 Metadata = tuple[tuple[str, str | bytes], ...]
 
@@ -61,8 +67,8 @@ class GrpcClientConfig(Config):
         description="How calls go to the addresses of a name: round_robin to each in turn, pick_first all to one.",
     )
     authority: str = Field(default="", description="Host that calls are for (:authority); empty: the endpoint's.")
-    auth: Annotated[dict[str, Any] | None, not_supported(NO_AUTHENTICATORS)] = Field(
-        default=None, description="Not supported yet: authenticators. Anything in it is an error."
+    auth: ClientAuthConfig | None = Field(
+        default=None, description="Which extension says with which credentials calls are made."
     )
     middlewares: Annotated[list[dict[str, Any]], not_supported(NO_MIDDLEWARES)] = Field(
         default_factory=list[dict[str, Any]],
@@ -121,10 +127,23 @@ class GrpcClientConfig(Config):
             return self.endpoint.startswith("https://")
         return not self.tls.insecure or bool(self.tls.ca_file or self.tls.ca_pem)
 
-    def metadata(self) -> Metadata:
-        """The headers as gRPC takes them."""
-        given = ((name.lower(), value.get_secret_value()) for name, value in self.headers.items())
-        return tuple((name, value.encode() if name.endswith("-bin") else value) for name, value in given)
+    def metadata(self, authenticator: ClientAuthenticator | None = None, origin: Origin = NO_ORIGIN) -> Metadata:
+        """The headers of a call as gRPC takes them; raises Permanent where there is no such call."""
+        given = {name.lower(): value.get_secret_value() for name, value in self.headers.items()}
+        sent = ((name.lower(), value) for name, value in sent_headers(authenticator, given, origin).items())
+        return tuple((name, value.encode() if name.endswith("-bin") else value) for name, value in sent)
+
+    def check_encryption(self, authenticator: ClientAuthenticator | None) -> None:
+        """Raise StartError where credentials would go to another machine without TLS, as grpc-go does."""
+        if authenticator is None or not authenticator.needs_encryption or self.is_encrypted:
+            return
+        to = target(self.endpoint)
+        hosts = [to.host, *(address.rpartition(":")[0].strip("[]") for address in to.addresses)]
+        if to.path or all(is_loopback(host) for host in hosts if host):
+            return
+        raise StartError(
+            "gRPC does not send credentials to another machine without TLS; leave insecure out", "tls::insecure"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +164,12 @@ class GrpcAnswer:
 class GrpcClient(Protocol):
     """Makes calls to one endpoint over connections that are kept."""
 
-    async def call(self, method: str, payload: bytes, timeout_s: float) -> GrpcAnswer:
-        """Send a message and return how the call ended; cancelled, the call is. A timeout of 0 is none."""
+    async def call(self, method: str, payload: bytes, timeout_s: float, origin: Origin = NO_ORIGIN) -> GrpcAnswer:
+        """Send a message and return how the call ended; cancelled, the call is. A timeout of 0 is none.
+
+        `origin` is where the data came from, for an authenticator that asks. Raises Permanent where there is no such
+        call.
+        """
         ...
 
     async def close(self) -> None:
@@ -154,13 +177,18 @@ class GrpcClient(Protocol):
         ...
 
 
-def open_grpc_client(config: GrpcClientConfig, telemetry: Telemetry) -> GrpcClient:
-    """A client, which connects when it is needed; raises StartError for the option at fault."""
+def open_grpc_client(config: GrpcClientConfig, telemetry: Telemetry, host: "Host") -> GrpcClient:
+    """A client, which connects when it is needed; raises StartError for the option at fault.
+
+    `host` has the extension that `auth` names.
+    """
+    authenticator = client_authenticator(config.auth, host)
+    config.check_encryption(authenticator)
 
     def native() -> GrpcClient:
         from airis.component.native_grpc import NativeGrpcClient
 
-        return NativeGrpcClient(config, telemetry)
+        return NativeGrpcClient(config, telemetry, authenticator)
 
     def python() -> GrpcClient:
         from airis.component.grpcio_client import GrpcioClient
@@ -170,7 +198,7 @@ def open_grpc_client(config: GrpcClientConfig, telemetry: Telemetry) -> GrpcClie
         except ValueError as error:
             option, _, reason = str(error).partition(": ")
             raise StartError(reason, option) from error
-        return GrpcioClient(config)
+        return GrpcioClient(config, authenticator)
 
     return choose(config.transport, native, python, telemetry)
 

@@ -6,10 +6,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airis import __version__
+from airis.component.authentication import ClientAuthenticator
 from airis.component.compression import THREAD_BYTES
-from airis.component.grpc_client import GrpcAnswer, GrpcClientConfig, target
+from airis.component.grpc_client import GrpcAnswer, GrpcClientConfig, Metadata, target
 from airis.component.proxies import proxy_of_the_system
 from airis.component.tls import system_authorities
+from airis.data import NO_ORIGIN, Origin
 
 if TYPE_CHECKING:
     import grpc
@@ -71,16 +73,18 @@ def open_channel(config: GrpcClientConfig) -> "grpc.Channel":
 class GrpcioClient:
     """Calls by grpcio, whose threads tell the loop when one has ended."""
 
-    def __init__(self, config: GrpcClientConfig) -> None:
+    def __init__(self, config: GrpcClientConfig, authenticator: ClientAuthenticator | None = None) -> None:
         """Raises StartError for the option at fault."""
         self._config = config
         self._channel = open_channel(config)
+        self._authenticator = authenticator
         self._metadata = config.metadata()
         self._methods: dict[str, Any] = {}
 
-    async def call(self, method: str, payload: bytes, timeout_s: float) -> GrpcAnswer:
+    async def call(self, method: str, payload: bytes, timeout_s: float, origin: Origin = NO_ORIGIN) -> GrpcAnswer:
         """Send a message and return how the call ended; cancelled, the call is."""
-        call = await self._start(method, payload, timeout_s)
+        metadata = self._config.metadata(self._authenticator, origin) if self._authenticator else self._metadata
+        call = await self._start(method, payload, timeout_s, metadata)
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
 
@@ -101,14 +105,14 @@ class GrpcioClient:
         """Close all connections."""
         self._channel.close()
 
-    async def _start(self, method: str, payload: bytes, timeout_s: float) -> Any:
+    async def _start(self, method: str, payload: bytes, timeout_s: float, metadata: Metadata) -> Any:
         if method not in self._methods:
             self._methods[method] = self._channel.unary_unary(method, None, None)
         start = partial(
             self._methods[method].future,
             payload,
             timeout=timeout_s or None,
-            metadata=self._metadata,
+            metadata=metadata,
             wait_for_ready=self._config.wait_for_ready,
         )
         if self._config.compression != "gzip" or len(payload) <= THREAD_BYTES:

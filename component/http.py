@@ -2,21 +2,28 @@
 
 import asyncio
 import re
-from collections.abc import Iterable, Sequence
-from typing import Annotated, Any
+from collections.abc import Collection, Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from airis.component import intake
+from airis.component.authentication import Denied, HttpServerAuthConfig, server_authenticator
 from airis.component.config import Config, Duration
+from airis.component.door import Door
 from airis.component.errors import StartError
 from airis.component.headers import HEADER_NAME, from_pairs
+from airis.component.http_door import Guarded, Refuse
 from airis.component.http_listener import Listener
 from airis.component.listen import Transport, is_wildcard, parse_endpoint
 from airis.component.telemetry import Telemetry
 from airis.component.tls import TlsServerConfig
 from airis.component.unsupported import NO_MIDDLEWARES, not_supported
+
+if TYPE_CHECKING:
+    from airis.component.grpc import GrpcServerConfig
+    from airis.component.lifecycle import Host
 
 DEFAULT_MAX_BODY_BYTES = 20 * 1024 * 1024
 
@@ -29,10 +36,6 @@ THREAD_BYTES = 64 * 1024
 """A compressed body larger than this is inflated in a thread, so that the loop stays responsive."""
 
 Headers = Sequence[tuple[bytes, bytes]]
-
-NO_AUTHENTICATION = (
-    "authentication is not supported yet; leave auth out, and let only those reach the endpoint who may use it"
-)
 
 
 class CorsConfig(Config):
@@ -94,9 +97,7 @@ class HttpServerConfig(Config):
         default=60.0, ge=0, description="How long a connection is kept open between requests; 0: for ever."
     )
     keep_alives_enabled: bool = Field(default=True, description="Take several requests on one connection.")
-    auth: Annotated[dict[str, Any] | None, not_supported(NO_AUTHENTICATION)] = Field(
-        default=None, description="Not supported yet: authentication of clients. Anything in it is an error."
-    )
+    auth: HttpServerAuthConfig | None = Field(default=None, description="Who may send; absent: everybody.")
     middlewares: Annotated[list[dict[str, Any]], not_supported(NO_MIDDLEWARES)] = Field(
         default_factory=list[dict[str, Any]],
         description="Not supported yet: extensions that see every request. Anything in it is an error.",
@@ -206,16 +207,24 @@ class HttpServer:
         section: str = "",
         socket_mode: int | None = None,
         paths: Sequence[str] = (),
+        open_paths: Collection[str] = (),
+        refuse: Refuse | None = None,
     ) -> None:
         """`section` is where the options stand in the component's, such as ``protocols::http``.
 
         `socket_mode` are the permissions of a unix socket; without it the process's umask decides. `paths` are all
-        that the application answers; without them it answers every path that nobody else does.
+        that the application answers; without them it answers every path that nobody else does. `open_paths` can be
+        asked for by everybody, whatever `auth` says; `refuse` answers those who are not let in, else it is a line of
+        text.
         """
         self.config = config
         self.telemetry = telemetry
         self.paths = tuple(paths)
+        self._application = app
         self._app = _with_cors(app, config.cors) if config.cors else app
+        self._open_paths = tuple(open_paths)
+        self._refuse = refuse or _refuse_in_text
+        self._door: Door | None = None
         self._section = section
         self._socket_mode = socket_mode
         self._listener: Listener | None = None
@@ -240,18 +249,33 @@ class HttpServer:
             return f"unix:{self._address}"
         return f"{'https' if self.config.tls else 'http'}://{self._address}"
 
-    async def start(self) -> None:
-        """Listen; raises StartError that names the option at fault."""
+    async def start(self, host: "Host | None" = None) -> None:
+        """Listen; raises StartError that names the option at fault. `host` has the extension that `auth` names."""
         try:
+            self._guard(host)
             self._listener = await Listener.at(self, self._socket_mode)
         except StartError as error:
             error.option = "::".join(part for part in (self._section, error.option) if part)
             raise
         self._address = self._listener.address
-        warn_of_exposure(self.config.endpoint, self.config.transport, self.config.tls, self.telemetry)
+        warn_of_exposure(self.config, self.telemetry)
+
+    def _guard(self, host: "Host | None") -> None:
+        """Let nobody reach the application whom the authenticator does not let in."""
+        authenticator = server_authenticator(self.config.auth, host)
+        if self.config.auth is None or authenticator is None:
+            return
+        self._door = Door(authenticator, self.telemetry)
+        parameters = self.config.auth.request_params
+        guarded = Guarded(self._application, self._door, parameters, self._open_paths, self._refuse)
+        # A browser asks without credentials whether it may send some.
+        self._app = _with_cors(guarded, self.config.cors) if self.config.cors else guarded
 
     async def shutdown(self, grace_s: float = SHUTDOWN_GRACE_S) -> None:
         """Take nothing new, answer what is held, close."""
+        if self._door is not None:
+            door, self._door = self._door, None
+            await door.close()
         if self._listener is None:
             return
         listener, self._listener = self._listener, None
@@ -280,10 +304,19 @@ class HttpServer:
             self._tasks.discard(task)
 
 
-def warn_of_exposure(endpoint: str, transport: Transport, tls: TlsServerConfig | None, telemetry: Telemetry) -> None:
+async def _refuse_in_text(_scope: Scope, send: Send, denied: Denied, headers: Headers) -> None:
+    await answer(send, denied.http_status, f"{denied.reason}\n".encode(), headers=headers)
+
+
+def warn_of_exposure(config: "HttpServerConfig | GrpcServerConfig", telemetry: Telemetry) -> None:
     """Say in the log what the options expose, or do not do, that their author may not have meant."""
+    endpoint, transport, tls = config.endpoint, config.transport, config.tls
+    is_guarded = config.auth is not None
     if tls is None and is_wildcard(endpoint, transport):
-        telemetry.log.warning("listens on every address without TLS: whoever reaches it can send", endpoint=endpoint)
+        told = "listens on every address without TLS: whoever reaches it can send"
+        if is_guarded:
+            told = "listens on every address without TLS: credentials can be read on their way"
+        telemetry.log.warning(told, endpoint=endpoint)
     if tls is not None and (tls.ca_file or tls.ca_pem) and not tls.client_ca_file:
         telemetry.log.warning("tls::ca_file does not verify clients; tls::client_ca_file does", endpoint=endpoint)
 

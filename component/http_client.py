@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Annotated, Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
 from airis import __version__
+from airis.component.authentication import ClientAuthConfig, ClientAuthenticator, client_authenticator, sent_headers
 from airis.component.compression import LEVELS
 from airis.component.config import Config, Duration, Secret
 from airis.component.errors import Permanent, Retryable, Throttled
@@ -16,9 +17,13 @@ from airis.component.headers import SecretHeaders
 from airis.component.telemetry import Telemetry
 from airis.component.tls import RenewableTlsConfig
 from airis.component.transport import Transport, choose
-from airis.component.unsupported import NO_AUTHENTICATORS, NO_MIDDLEWARES, not_supported
+from airis.component.unsupported import NO_MIDDLEWARES, not_supported
 from airis.component.words import quoted
+from airis.data import NO_ORIGIN, Origin
 from airis.proto.otlp_answers import MAX_RETRY_AFTER_S
+
+if TYPE_CHECKING:
+    from airis.component.lifecycle import Host
 
 MAX_ANSWER_BYTES = 64 * 1024
 """What is read of an answer, as the Collector does."""
@@ -88,8 +93,8 @@ class HttpClientConfig(Config):
         default=True, description="Offer HTTP/2 to https:// servers; over the native transport, python has HTTP/1.1."
     )
     cookies: CookiesConfig | None = Field(default=None, description="Keep cookies and send them back; absent: ignored.")
-    auth: Annotated[dict[str, Any] | None, not_supported(NO_AUTHENTICATORS)] = Field(
-        default=None, description="Not supported yet: authenticators. Anything in it is an error."
+    auth: ClientAuthConfig | None = Field(
+        default=None, description="Which extension says with which credentials requests are sent."
     )
     middlewares: Annotated[list[dict[str, Any]], not_supported(NO_MIDDLEWARES)] = Field(
         default_factory=list[dict[str, Any]],
@@ -125,12 +130,21 @@ class HttpClientConfig(Config):
         """Whether requests are."""
         return self.compression not in ("", "none")
 
-    def merged(self, headers: Mapping[str, str]) -> dict[str, str]:
-        """Those headers and the configuration's, which count more."""
+    def merged(
+        self,
+        headers: Mapping[str, str],
+        authenticator: ClientAuthenticator | None = None,
+        origin: Origin = NO_ORIGIN,
+    ) -> dict[str, str]:
+        """Those headers, the configuration's, which count more, and the authenticator's, which count most.
+
+        Raises Permanent where there is no such request.
+        """
         own = {name: value.get_secret_value() for name, value in self.headers.items()}
         given = {name.lower() for name in own}
         ours = {"User-Agent": f"airis/{__version__}", "Accept-Encoding": "identity", **headers}
-        return {**{name: value for name, value in ours.items() if name.lower() not in given}, **own}
+        both = {**{name: value for name, value in ours.items() if name.lower() not in given}, **own}
+        return dict(sent_headers(authenticator, both, origin))
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,10 +182,11 @@ class HttpClient(Protocol):
         """A body to post, compressed as configured: once, however often it is sent."""
         ...
 
-    async def post(self, url: str, body: Any, headers: Mapping[str, str]) -> Answer:
+    async def post(self, url: str, body: Any, headers: Mapping[str, str], origin: Origin = NO_ORIGIN) -> Answer:
         """Send a body; those of the headers that the configuration has as well are the configuration's.
 
-        A redirect is not followed: credentials would go elsewhere. Raises NoAnswer.
+        `origin` is where the data came from, for an authenticator that asks. A redirect is not followed: credentials
+        would go elsewhere. Raises NoAnswer, and Permanent where there is no such request.
         """
         ...
 
@@ -180,18 +195,22 @@ class HttpClient(Protocol):
         ...
 
 
-def open_http_client(config: HttpClientConfig, urls: Sequence[str], telemetry: Telemetry) -> HttpClient:
-    """A client for these URLs, which connects when it is needed; raises StartError for the option at fault."""
+def open_http_client(config: HttpClientConfig, urls: Sequence[str], telemetry: Telemetry, host: "Host") -> HttpClient:
+    """A client for these URLs, which connects when it is needed; raises StartError for the option at fault.
+
+    `host` has the extension that `auth` names.
+    """
+    authenticator = client_authenticator(config.auth, host)
 
     def native() -> HttpClient:
         from airis.component.native_http import NativeHttpClient
 
-        return NativeHttpClient(config, urls, telemetry)
+        return NativeHttpClient(config, urls, telemetry, authenticator)
 
     def python() -> HttpClient:
         from airis.component.aiohttp_client import AiohttpClient
 
-        return AiohttpClient(config, telemetry)
+        return AiohttpClient(config, telemetry, authenticator)
 
     return choose(config.transport, native, python, telemetry)
 

@@ -1,6 +1,7 @@
 """Addresses to listen on: how an ``endpoint`` is written, and a bound socket or the reason why not."""
 
 import errno
+import ipaddress
 import os
 import socket
 import stat
@@ -26,6 +27,14 @@ def parse_endpoint(endpoint: str) -> tuple[str, int]:
     if not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise ValueError(f'"{endpoint}": "{port}" is no port; write a number from 0 to 65535')
     return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches the host of an endpoint."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def is_wildcard(endpoint: str, transport: Transport) -> bool:

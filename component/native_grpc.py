@@ -9,14 +9,16 @@ from urllib.parse import unquote
 from google.rpc.code_pb2 import Code
 
 from airis import __version__
+from airis.component.authentication import ClientAuthenticator
 from airis.component.errors import StartError
-from airis.component.grpc_client import GrpcAnswer, GrpcClientConfig, Target, target
+from airis.component.grpc_client import GrpcAnswer, GrpcClientConfig, Metadata, Target, target
 from airis.component.native_client import Outlet, native_tls, proxy_parts, unusable
 from airis.component.proxies import parse_proxy, proxy_of_the_system
 from airis.component.telemetry import Telemetry
 from airis.component.tls import RenewalClock, log_failed_reload
 from airis.component.unsupported import Unsupported
 from airis.component.words import quoted
+from airis.data import NO_ORIGIN, Origin
 
 if TYPE_CHECKING:
     from airis._core import Answer, Head, Remote
@@ -27,6 +29,8 @@ IDLE_S = 1800.0
 """A connection that makes no call for so long is closed, as by gRPC."""
 PROXIES = ("grpc", "https", "http")
 """The variables that gRPC looks at, in its order."""
+MAX_HEADS = 256
+"""Heads of calls that are kept: an authenticator may give each sender others."""
 ENCODINGS = {"gzip": "gzip", "zstd": "zstd", "snappy": "x-snappy-framed"}
 """What is meant by grpc-encoding, in the client's words."""
 
@@ -48,7 +52,9 @@ OF_FAULTS = {"late": Code.DEADLINE_EXCEEDED, "protocol": Code.INTERNAL, "too_lar
 class NativeGrpcClient:
     """Calls over HTTP/2 by a thread of Rust: bytes go out as they are, or compressed there."""
 
-    def __init__(self, config: GrpcClientConfig, telemetry: Telemetry) -> None:
+    def __init__(
+        self, config: GrpcClientConfig, telemetry: Telemetry, authenticator: ClientAuthenticator | None = None
+    ) -> None:
         """Raises StartError for the option at fault; Unsupported, or ImportError without Rust."""
         from airis._core import Body
 
@@ -56,20 +62,23 @@ class NativeGrpcClient:
         self._telemetry = telemetry
         self._body = Body
         self._encoding = ENCODINGS.get(config.compression, "")
-        self._heads: dict[str, Head] = {}
+        self._authenticator = authenticator
+        self._metadata = config.metadata()
+        self._heads: dict[tuple[str, Metadata], Head] = {}
         self._clock = RenewalClock(config.tls.reload_interval)
         self._remote = _remote(config)
-        self._head("/")  # says now what is wrong with the authority
+        self._head("/", self._metadata)  # says now what is wrong with the authority
         self._outlet = Outlet()
         self._server = self._outlet.client.grpc(
             self._remote, round_robin=config.balancer_name == "round_robin", wait_for_ready=config.wait_for_ready
         )
 
-    async def call(self, method: str, payload: bytes, timeout_s: float) -> GrpcAnswer:
+    async def call(self, method: str, payload: bytes, timeout_s: float, origin: Origin = NO_ORIGIN) -> GrpcAnswer:
         """Send a message and return how the call ended; cancelled, the call is. A timeout of 0 is none."""
         if self._clock.due():
             self._renew()
-        head = self._heads.get(method) or self._head(method)
+        metadata = self._config.metadata(self._authenticator, origin) if self._authenticator else self._metadata
+        head = self._heads.get((method, metadata)) or self._head(method, metadata)
         answer = await self._outlet.send(self._server, head, self._body(payload, self._encoding), timeout_s)
         return _read(answer, self._config.endpoint)
 
@@ -83,7 +92,7 @@ class NativeGrpcClient:
         except StartError as error:
             log_failed_reload(error, self._telemetry)
 
-    def _head(self, method: str) -> "Head":
+    def _head(self, method: str, metadata: Metadata) -> "Head":
         from airis._core import Head
 
         config = self._config
@@ -94,11 +103,13 @@ class NativeGrpcClient:
         headers.append(("grpc-accept-encoding", b"identity,gzip,zstd,snappy"))
         headers.extend(
             (name, b64encode(value).rstrip(b"=") if isinstance(value, bytes) else value.encode())
-            for name, value in config.metadata()
+            for name, value in metadata
         )
         scheme = "https" if config.is_encrypted else "http"
+        if len(self._heads) >= MAX_HEADS:
+            self._heads.clear()
         try:
-            head = self._heads[method] = Head(f"{scheme}://{_authority(config)}{method}", headers)
+            head = self._heads[method, metadata] = Head(f"{scheme}://{_authority(config)}{method}", headers)
         except ValueError as error:
             raise unusable(error, "authority" if config.authority else "endpoint") from error
         return head

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
+from airis.component.authentication import ClientAuthenticator
 from airis.component.errors import StartError
 from airis.component.http_client import MAX_ANSWER_BYTES, Answer, HttpClientConfig, NoAnswer
 from airis.component.native_client import Outlet, native_tls, proxy_parts, unusable
@@ -12,12 +13,15 @@ from airis.component.proxies import basic_authorization, parse_proxy, proxy_of_t
 from airis.component.telemetry import Telemetry
 from airis.component.tls import RenewalClock, log_failed_reload
 from airis.component.unsupported import Unsupported
+from airis.data import NO_ORIGIN, Origin
 
 if TYPE_CHECKING:
     from airis._core import Body, ClientTls, Head, Remote
 
 PING_TIMEOUT_S = 15.0
 """As in the Collector."""
+MAX_HEADS = 256
+"""Heads of requests that are kept: an authenticator may give each sender others."""
 _QUOTED = "/:;?&=%!$'()*+,-._~@"
 """What stays as it is in a URL behind its host."""
 
@@ -39,13 +43,20 @@ class _Address:
 class NativeHttpClient:
     """HTTP/1.1, and HTTP/2 where a server chooses it under TLS, by a thread of Rust."""
 
-    def __init__(self, config: HttpClientConfig, urls: Sequence[str], telemetry: Telemetry) -> None:
+    def __init__(
+        self,
+        config: HttpClientConfig,
+        urls: Sequence[str],
+        telemetry: Telemetry,
+        authenticator: ClientAuthenticator | None = None,
+    ) -> None:
         """To be called in the loop; raises StartError for the option at fault, as Unsupported, or ImportError."""
         from airis._core import Body
 
         if config.cookies:
             raise Unsupported("the native transport keeps no cookies", "cookies")
         self._config = config
+        self._authenticator = authenticator
         self._telemetry = telemetry
         self._body = Body
         self._clock = RenewalClock(config.tls.reload_interval)
@@ -53,7 +64,7 @@ class NativeHttpClient:
         self._heads: dict[tuple[str, tuple[tuple[str, str], ...]], Head] = {}
         addresses = {url: _address(url) for url in urls}
         for url in urls:
-            self._head(url, {})  # says now what is wrong with it
+            self._new_head(url, config.merged({}))  # says now what is wrong with it
         self._remotes: list[Remote] = []
         self._servers: dict[str, int] = {}
         self._outlet = Outlet()
@@ -75,11 +86,12 @@ class NativeHttpClient:
             return self._body(payload)
         return self._body(payload, config.compression, config.compression_params.level)
 
-    async def post(self, url: str, body: "Body", headers: Mapping[str, str]) -> Answer:
+    async def post(self, url: str, body: "Body", headers: Mapping[str, str], origin: Origin = NO_ORIGIN) -> Answer:
         """Send a body; those of the headers that the configuration has as well are the configuration's."""
         if self._clock.due():
             self._renew()
-        answer = await self._outlet.send(self._servers[url], self._head(url, headers), body, self._config.timeout)
+        head = self._head(url, headers, origin)
+        answer = await self._outlet.send(self._servers[url], head, body, self._config.timeout)
         match answer.fault:
             case None:
                 headers = dict(reversed(answer.headers))  # the first of a name counts
@@ -109,16 +121,19 @@ class NativeHttpClient:
         offered = ("h2", "http/1.1") if self._config.force_attempt_http2 else ("http/1.1",)
         return native_tls(self._config.tls, offered)
 
-    def _head(self, url: str, headers: Mapping[str, str]) -> "Head":
+    def _head(self, url: str, headers: Mapping[str, str], origin: Origin) -> "Head":
+        is_fixed = self._authenticator is None
+        headers = headers if is_fixed else self._config.merged(headers, self._authenticator, origin)
         key = url, tuple(headers.items())
         if key not in self._heads:
-            self._heads[key] = self._new_head(url, headers)
+            if len(self._heads) >= MAX_HEADS:
+                self._heads.clear()
+            self._heads[key] = self._new_head(url, self._config.merged(headers) if is_fixed else dict(headers))
         return self._heads[key]
 
-    def _new_head(self, url: str, headers: Mapping[str, str]) -> "Head":
+    def _new_head(self, url: str, merged: dict[str, str]) -> "Head":
         from airis._core import Head
 
-        merged = self._config.merged(headers)
         lower = {name.lower() for name in merged}
         if (authorization := basic_authorization(url)) and "authorization" not in lower:
             merged["Authorization"] = authorization

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from airis.component.listen import is_loopback
+
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
@@ -40,16 +42,9 @@ def basic_authorization(url: str) -> str | None:
 def proxy_of_the_system(schemes: Sequence[str], host: str, port: int) -> str | None:
     """The URL that the first ``SCHEME_proxy`` gives; None for a host of ``no_proxy`` and for this machine, as in Go."""
     known = getproxies()
-    if _is_loopback(host) or proxy_bypass(f"{host}:{port}") or _is_in_a_network(host, known.get("no", "")):
+    if is_loopback(host) or proxy_bypass(f"{host}:{port}") or _is_in_a_network(host, known.get("no", "")):
         return None
     return next((known[scheme] for scheme in schemes if known.get(scheme)), None)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _is_in_a_network(host: str, no_proxy: str) -> bool:

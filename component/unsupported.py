@@ -4,11 +4,6 @@ from pydantic import AfterValidator
 
 from airis.component.errors import StartError
 
-NO_AUTHENTICATORS = (
-    "authenticators are not supported yet; leave auth out, and write the credentials into headers, as in "
-    '{authorization: "Bearer ${env:TOKEN}"}'
-)
-"""Of a client."""
 NO_MIDDLEWARES = "middlewares are not supported yet; leave them out"
 
 

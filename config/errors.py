@@ -24,6 +24,7 @@ RULES: Mapping[str, str] = MappingProxyType(
         "duplicate-component": "Two keys are the same id once the blanks around them are taken away.",
         "ambiguous-component": "A connector has the id of a receiver or of an exporter.",
         "undefined-reference": "What is referred to is not configured.",
+        "wrong-authenticator": "An extension is named as an authenticator that is none, or one of the other side.",
         "duplicate-reference": "A processor is named twice in one pipeline.",
         "unknown-signal": "A pipeline is of no signal.",
         "unsupported-signal": "airis does not have the signal, or the component does not take it.",

@@ -17,7 +17,7 @@ Path = tuple[str, ...]
 
 def lint(configuration: Configuration) -> list[Problem]:
     """All warnings, in any order."""
-    started = _started(configuration)
+    started = started_in(configuration)
     warnings: list[Problem] = []
     for kind, components in configuration.components.items():
         for component in components.values():
@@ -31,7 +31,7 @@ def lint(configuration: Configuration) -> list[Problem]:
     return warnings
 
 
-def _started(configuration: Configuration) -> set[tuple[Kind, str]]:
+def started_in(configuration: Configuration) -> set[tuple[Kind, str]]:
     """The components that are named where they must be; connectors stand among receivers and exporters."""
     named = {(Kind.EXTENSION, name) for name in configuration.extensions}
     for pipeline in configuration.pipelines.values():
@@ -44,8 +44,8 @@ def _started(configuration: Configuration) -> set[tuple[Kind, str]]:
 def _not_started(component: ComponentConfig) -> Problem:
     if component.factory.kind is Kind.EXTENSION:
         message = "is not started: service::extensions does not name it"
-        return Problem(component.mark, _path(component), message, "extension-not-started")
-    return Problem(component.mark, _path(component), "is not started: no pipeline names it", "unused-component")
+        return Problem(component.mark, path_of(component), message, "extension-not-started")
+    return Problem(component.mark, path_of(component), "is not started: no pipeline names it", "unused-component")
 
 
 def _order(configuration: Configuration, pipeline: PipelineConfig) -> Iterator[Problem]:
@@ -66,7 +66,7 @@ def _order(configuration: Configuration, pipeline: PipelineConfig) -> Iterator[P
 
 def _open_endpoints(configuration: Configuration, component: ComponentConfig) -> Iterator[Problem]:
     """Servers that listen on every address, with nothing to keep anybody out."""
-    for path, options in _sections(component.options, _path(component)):
+    for path, options in sections_in(component.options, path_of(component)):
         field = type(options).model_fields.get("tls")
         if field is None or section_of(field.annotation) is not TlsServerConfig:
             continue
@@ -77,7 +77,7 @@ def _open_endpoints(configuration: Configuration, component: ComponentConfig) ->
         port = parse_endpoint(endpoint)[1]
         message = (
             "listens on every address, without TLS and without authentication; "
-            f'write "localhost:{port}" or the address that is meant, or add tls'
+            f'write "localhost:{port}" or the address that is meant, or add tls and auth'
         )
         here = (*path, "endpoint")
         node = configuration.node_at(*here)
@@ -92,24 +92,25 @@ def _queues_in_memory(configuration: Configuration, component: ComponentConfig) 
     queue: object = getattr(component.options, "sending_queue", None)
     is_on = isinstance(queue, Config) and getattr(queue, "enabled", None) is not False
     if storages and is_on and not getattr(queue, "storage", None):
-        here = (*_path(component), "sending_queue")
+        here = (*path_of(component), "sending_queue")
         message = f'is in memory and lost in a crash; write "storage: {storages[0]}"'
         yield Problem(configuration.mark_at(*here), here, message, "queue-in-memory")
 
 
-def _sections(value: object, path: Path) -> Iterator[tuple[Path, Config]]:
+def sections_in(value: object, path: Path) -> Iterator[tuple[Path, Config]]:
     """The options and all sections in them, also those in lists and mappings."""
     if isinstance(value, Config):
         yield path, value
         for name, field in type(value).model_fields.items():
-            yield from _sections(getattr(value, name), (*path, field.alias or name))
+            yield from sections_in(getattr(value, name), (*path, field.alias or name))
     elif isinstance(value, list):
         for number, item in enumerate(cast("list[object]", value)):
-            yield from _sections(item, (*path, str(number)))
+            yield from sections_in(item, (*path, str(number)))
     elif isinstance(value, dict):
         for key, item in cast("dict[str, object]", value).items():
-            yield from _sections(item, (*path, key))
+            yield from sections_in(item, (*path, key))
 
 
-def _path(component: ComponentConfig) -> Path:
+def path_of(component: ComponentConfig) -> Path:
+    """Where its options stand."""
     return component.factory.kind.section, component.component_id

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from airis.component import Kind, known_types, load
+from airis.config.authenticators import check_authenticators
 from airis.config.collector import RENAMED, installed_type, what_airis_lacks
 from airis.config.decode import decode, nearest, suggestion
 from airis.config.document import Entry, Node, parse
@@ -84,7 +85,7 @@ class _Reader:
         service = top.get("service") or Entry(root.mark, Node(root.mark, {}))
         is_service = mapping(service, ("service",), self.findings) is not None and is_mapping
         parts = sections(service.node, _SERVICE, ("service",), self.findings)
-        return Configuration(
+        configuration = Configuration(
             resolved.title,
             components,
             pipelines.extensions(parts.get("extensions")),
@@ -94,6 +95,8 @@ class _Reader:
             texts=resolved.texts,
             files=resolved.files,
         )
+        check_authenticators(configuration, self.configured, self.findings)
+        return configuration
 
     def _section(self, kind: Kind, entry: Entry | None) -> dict[str, ComponentConfig]:
         found: dict[str, ComponentConfig] = {}

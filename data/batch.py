@@ -49,6 +49,7 @@ def _unique_id() -> bytes:
 
 
 NO_METADATA: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+NO_AUTH: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,41 @@ class Origin:
     tenant: str = ""
     metadata: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: NO_METADATA)
     """Client headers that ``include_metadata`` let through: lower-case names, values in order."""
+    auth: Mapping[str, str] = field(default_factory=lambda: NO_AUTH)
+    """What an authenticator knows of the client, such as its ``subject``. Apart from the headers, which a client
+    writes as it likes."""
+
+    def sent(self, key: str) -> tuple[str, ...]:
+        """What is known of the client under the name that configurations have for it, or nothing.
+
+        ``auth.subject`` is the authenticator's word; any other name, in lower case, is that of a header.
+        """
+        if key.startswith(AUTH_PREFIX):
+            value = self.auth.get(key.removeprefix(AUTH_PREFIX))
+            return () if value is None else (value,)
+        return self.metadata.get(key, ())
+
+    def only(self, keys: Iterable[str]) -> "Origin":
+        """The same, with nothing known of the client but what has these names."""
+        wanted = frozenset(keys)
+        metadata = {name: v for name, v in self.metadata.items() if name in wanted and not name.startswith(AUTH_PREFIX)}
+        auth = {name: value for name, value in self.auth.items() if f"{AUTH_PREFIX}{name}" in wanted}
+        return replace(self, metadata=metadata or NO_METADATA, auth=auth or NO_AUTH)
+
+
+AUTH_PREFIX = "auth."
+NO_ORIGIN = Origin()
+
+
+def _in_common(origins: list[Origin]) -> Origin:
+    """The first one, with what all know of their clients: what one sent must not be taken for what another sent."""
+    first = origins[0]
+    others = [origin for origin in origins if origin is not first]
+    if all(origin.metadata == first.metadata and origin.auth == first.auth for origin in others):
+        return first
+    metadata = {n: v for n, v in first.metadata.items() if all(origin.metadata.get(n) == v for origin in others)}
+    auth = {n: v for n, v in first.auth.items() if all(origin.auth.get(n) == v for origin in others)}
+    return replace(first, metadata=metadata or NO_METADATA, auth=auth or NO_AUTH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +230,9 @@ def parts_of(batch: Batch, max_items: int | None = None, max_bytes: int | None =
 def join(batches: Iterable[Batch]) -> Batch:
     """One batch with the items of all, in order; a single batch is handed back as it is.
 
-    All must have one signal, one tenant and one set of metadata: the caller groups by them. Raises ValueError for
-    different signals, and for profiles.
+    All must have one signal and one tenant: the caller groups by them, and by what else has to be kept apart. Of what
+    is known of their clients that stays which all have alike. Raises ValueError for different signals, and for
+    profiles.
     """
     parts = list(batches)
     if len(parts) == 1:
@@ -209,7 +246,7 @@ def join(batches: Iterable[Batch]) -> Batch:
         signal=first.signal,
         payload=b"".join([b.payload for b in parts]),
         items=sum(b.items for b in parts),
-        origin=first.origin,
+        origin=_in_common([b.origin for b in parts]),
         arrived_unix_nano=min(b.arrived_unix_nano for b in parts),
         requests=sum(b.requests for b in parts),
         is_validated=all(b.is_validated for b in parts),

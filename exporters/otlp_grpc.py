@@ -69,7 +69,7 @@ class OtlpGrpcExporter(Sends[GrpcClient], Exporter[OtlpGrpcConfig]):
 
     async def start(self, host: Host) -> None:
         """Read certificates and be ready to connect; raises StartError that names the option at fault."""
-        self.client = open_grpc_client(self.config, self.telemetry)
+        self.client = open_grpc_client(self.config, self.telemetry, host)
         await self.sending.open(host)
 
     async def _prepare(self, batch: Batch) -> Attempt:
@@ -77,7 +77,7 @@ class OtlpGrpcExporter(Sends[GrpcClient], Exporter[OtlpGrpcConfig]):
 
     async def _attempt(self, batch: Batch) -> None:
         assert self.client is not None
-        answer = await self.client.call(METHODS[batch.signal], batch.payload, self.config.timeout)
+        answer = await self.client.call(METHODS[batch.signal], batch.payload, self.config.timeout, batch.origin)
         if answer.code != Code.OK:
             raise _outcome(answer)
         self._read(batch, answer.body)

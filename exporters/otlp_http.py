@@ -106,7 +106,7 @@ class OtlpHttpExporter(Sends[HttpClient], Exporter[OtlpHttpConfig]):
     async def start(self, host: Host) -> None:
         """Read certificates and be ready to connect; raises StartError that names the option at fault."""
         urls = [url for signal in Signal if (url := self.config.url(signal))]
-        self.client = open_http_client(self.config, urls, self.telemetry)
+        self.client = open_http_client(self.config, urls, self.telemetry, host)
         await self.sending.open(host)
 
     async def consume(self, batch: Batch) -> None:
@@ -128,7 +128,7 @@ class OtlpHttpExporter(Sends[HttpClient], Exporter[OtlpHttpConfig]):
     async def _attempt(self, batch: Batch, body: Any) -> None:
         assert self.client is not None
         try:
-            answer = await self.client.post(self.config.url(batch.signal), body, self._headers)
+            answer = await self.client.post(self.config.url(batch.signal), body, self._headers, batch.origin)
         except NoAnswer as error:
             hint = ", as port 4317 does not; use otlp_grpc, or port 4318" if error.not_http1 else ""
             raise Retryable(quoted(error.reason) + hint) from error

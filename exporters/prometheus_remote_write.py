@@ -32,7 +32,7 @@ from airis.component.retry import RetryConfig
 from airis.component.sending import Attempt, Sending, SendingConfig, SendingQueueConfig, Sends
 from airis.component.unsupported import not_supported
 from airis.component.words import quoted
-from airis.data import Batch, kernels
+from airis.data import Batch, Origin, kernels
 
 VERSIONS = {"prometheus.WriteRequest": 1, "io.prometheus.write.v2.Request": 2}
 _CONTENT_TYPES = {
@@ -202,7 +202,7 @@ class PrometheusRemoteWriteExporter(Sends[HttpClient], Exporter[PrometheusRemote
     async def start(self, host: Host) -> None:
         """Read certificates and be ready to connect; raises StartError that names the option at fault."""
         config = self.config.model_copy(update={"compression": "snappy"})
-        self.client = open_http_client(config, [config.endpoint], self.telemetry)
+        self.client = open_http_client(config, [config.endpoint], self.telemetry, host)
         await self.sending.open(host)
 
     async def _prepare(self, batch: Batch) -> Attempt:
@@ -213,7 +213,7 @@ class PrometheusRemoteWriteExporter(Sends[HttpClient], Exporter[PrometheusRemote
 
         async def attempt() -> None:
             nonlocal waiting
-            outcomes = await self._send(waiting)
+            outcomes = await self._send(waiting, batch.origin)
             refused.extend(outcome for outcome in outcomes if isinstance(outcome, Permanent))
             waiting = [body for body, outcome in zip(waiting, outcomes, strict=True) if isinstance(outcome, Retryable)]
             for outcome in outcomes:
@@ -234,24 +234,24 @@ class PrometheusRemoteWriteExporter(Sends[HttpClient], Exporter[PrometheusRemote
         bodies = samples.remote_write(config.version, config.max_batch_size_bytes, metadata=config.send_metadata)
         return bodies, samples.left_out
 
-    async def _send(self, bodies: list[Any]) -> list[ConsumeError | None]:
+    async def _send(self, bodies: list[Any], origin: Origin) -> list[ConsumeError | None]:
         """Send all, and give what became of each."""
         turns = asyncio.Semaphore(self.config.max_batch_request_parallelism)
 
         async def send(body: Any) -> ConsumeError | None:
             async with turns:
                 try:
-                    await self._attempt(body)
+                    await self._attempt(body, origin)
                 except ConsumeError as error:
                     return error
                 return None
 
         return await asyncio.gather(*map(send, bodies))
 
-    async def _attempt(self, body: Any) -> None:
+    async def _attempt(self, body: Any, origin: Origin) -> None:
         assert self.client is not None
         try:
-            answer = await self.client.post(self.config.endpoint, body, self._headers)
+            answer = await self.client.post(self.config.endpoint, body, self._headers, origin)
         except NoAnswer as error:
             raise Retryable(quoted(error.reason)) from error
         if not 200 <= answer.status < 300:

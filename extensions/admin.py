@@ -8,27 +8,27 @@ from pydantic import Field
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from airis.component import Extension, Host, Telemetry, extension
-from airis.component.browsers import is_loopback, other_site
+from airis.component.browsers import other_site
 from airis.component.http import HttpServer, HttpServerConfig, answer
-from airis.component.listen import parse_endpoint
+from airis.component.listen import is_loopback, parse_endpoint
 
 CLOSING_GRACE_S = 0.5
 """For what is asked while it shuts down: a tap ends then, and a reload goes on without the one who asked for it."""
 
 
 class AdminConfig(HttpServerConfig):
-    """Where the admin API is served. There is no authentication yet but that of `tls::client_ca_file`."""
+    """Where the admin API is served, and who may ask it: see `auth`, and `tls::client_ca_file`."""
 
     endpoint: str = Field("127.0.0.1:13200", description="host:port to listen on.")
 
 
 @extension("admin")
 class AdminExtension(Extension[AdminConfig]):
-    """Serve `/api/v1/status`, `/api/v1/tap` and `/-/reload`: what runs, what passes, and a reload.
+    """Serve `/api/v1/status`, `/api/v1/ledger`, `/api/v1/tap` and `/-/reload`: what runs, where items are, what passes.
 
-    airis's commands do not need it: they use a unix socket that the instance's owner alone reaches. There is no
-    authentication yet: whoever reaches the endpoint sees what is sent and can reload, so let it be a loopback address,
-    or ask for certificates with `tls::client_ca_file`. Pages of other sites are refused, as are names that are not
+    airis's commands do not need it: they use a unix socket that the instance's owner alone reaches. Without `auth`
+    whoever reaches the endpoint sees what is sent and can reload, so let it be a loopback address then, or ask for
+    certificates with `tls::client_ca_file`. Pages of other sites are refused, as are names that are not
     this machine's.
     """
 
@@ -40,9 +40,10 @@ class AdminExtension(Extension[AdminConfig]):
     async def start(self, host: Host) -> None:
         """Listen; other extensions and the pipelines may still be about to start."""
         self._admin = host.admin
-        await self._server.start()
+        await self._server.start(host)
         tls = self.config.tls
-        if self._host and not is_loopback(self._host) and not (tls and tls.client_ca_file):
+        is_guarded = self.config.auth is not None or (tls is not None and bool(tls.client_ca_file))
+        if self._host and not is_loopback(self._host) and not is_guarded:
             self.telemetry.log.warning(
                 "the admin API has no authentication: whoever reaches it sees what is sent, and can reload",
                 endpoint=self.config.endpoint,

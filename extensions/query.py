@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from airis import __version__
 from airis.component import Config, Duration, Extension, Host, Telemetry, extension
+from airis.component.authentication import Denied
 from airis.component.browsers import other_site_of
 from airis.component.http import HttpServer, HttpServerConfig, answer
 from airis.query.sql import SqlApi, refuse
@@ -69,7 +70,6 @@ class Query(Extension[QueryConfig]):
     def __init__(self, config: QueryConfig, telemetry: Telemetry, ping_timeout_s: float = PING_TIMEOUT_S) -> None:
         super().__init__(config, telemetry)
         self._ping_timeout_s = ping_timeout_s
-        self._server = HttpServer(self._serve, config, telemetry)
         self._store: Store | None = None
         self._ready = False
         sql = SqlApi(self._stored, config, config.sql.settings(), telemetry.log)
@@ -82,6 +82,8 @@ class Query(Extension[QueryConfig]):
             Route("/version", reading, "", "what runs here", self._version),
         ]
         self.routes: Mapping[str, Route] = {route.path: route for route in table}
+        open_paths = [route.path for route in table if not route.permission]
+        self._server = HttpServer(self._serve, config, telemetry, open_paths=open_paths, refuse=_refuse)
 
     def dependencies(self) -> Sequence[str]:
         """The store."""
@@ -90,7 +92,7 @@ class Query(Extension[QueryConfig]):
     async def start(self, host: Host) -> None:
         """Listen; what is asked before `ready` is answered, too."""
         self._store = host.extension(self.config.store, Store)
-        await self._server.start()
+        await self._server.start(host)
 
     async def ready(self) -> None:
         """Say so at ``/readyz``."""
@@ -158,6 +160,11 @@ class Query(Extension[QueryConfig]):
 
         running = {"version": __version__, "kernels": kernels.backend, "python": platform.python_version()}
         await _answer_json(send, 200, running)
+
+
+async def _refuse(_scope: Scope, send: Send, denied: Denied, headers: Sequence[tuple[bytes, bytes]]) -> None:
+    status = HTTPStatus(denied.http_status)
+    await refuse(send, status, status.name, denied.reason, headers=headers)
 
 
 async def _answer_json(send: Send, status: int, body: Mapping[str, object]) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 from pydantic import Field, field_validator, model_validator
@@ -19,6 +19,7 @@ from airis.component import (
     processor,
 )
 from airis.component.group_commit import GroupCommit, Limits
+from airis.component.telemetry import unacknowledged
 from airis.data import Batch, Origin, Signal, join, kernels, parts_of
 
 UNLIMITED = 2**63
@@ -53,7 +54,7 @@ class BatchConfig(Config):
     metadata_keys: list[str] = Field(
         default_factory=list[str],
         description="Client metadata (names in any case) whose values are never mixed in one batch; "
-        "these keys are handed on, others end here.",
+        "these keys are handed on, others end here. auth.subject is what an authenticator says of the client.",
     )
     metadata_cardinality_limit: int = Field(
         default=1000,
@@ -115,6 +116,7 @@ class BatchProcessor(Processor[BatchConfig]):
         self.max_items = config.send_batch_max_size or UNLIMITED
         self._groups: dict[GroupKey, Group] = {}
         self._closed = False
+        self.unacknowledged = unacknowledged(telemetry)
         self.full = telemetry.counter(
             "batch_size_trigger_send", "{batch}", "Hand-overs of at least send_batch_size items."
         )
@@ -151,7 +153,7 @@ class BatchProcessor(Processor[BatchConfig]):
 
     def _key(self, batch: Batch) -> GroupKey:
         origin = batch.origin
-        values = tuple(origin.metadata.get(key, ()) for key in self.config.metadata_keys)
+        values = tuple(origin.sent(key) for key in self.config.metadata_keys)
         return batch.signal, origin.receiver, origin.transport, origin.tenant, values
 
     def _group(self, key: GroupKey, origin: Origin) -> Group:
@@ -161,15 +163,24 @@ class BatchProcessor(Processor[BatchConfig]):
         if limit and self.config.metadata_keys and len(self._groups) >= limit:
             # Permanent in the Collector, whose groups last as long as its process; here they come and go.
             raise Retryable(f"{limit} metadata values are on the way (metadata_cardinality_limit)", retry_after=1.0)
-        shared = {name: origin.metadata[name] for name in self.config.metadata_keys if name in origin.metadata}
 
         async def deliver(batches: Sequence[Batch]) -> None:
             with self._using(key, group):
                 await self._deliver(batches, group.origin)
 
         limits = Limits(items=min(self.max_items, JOINED_ITEMS), in_flight=IN_FLIGHT)
-        group = Group(replace(origin, metadata=shared), GroupCommit(deliver, limits))
+        commit = GroupCommit(deliver, limits, unheard=self._unheard)
+        group = Group(origin.only(self.config.metadata_keys), commit)
         return group
+
+    def _unheard(self, batch: Batch, outcome: BaseException | None) -> None:
+        """What was taken of a batch whose caller had left."""
+        if isinstance(outcome, JoinedPartial):
+            outcome = outcome.for_caller(batch)
+        if outcome is None:
+            self.unacknowledged.add(batch.items)
+        elif isinstance(outcome, Partial):
+            self.unacknowledged.add(batch.items - min(outcome.rejected, batch.items))
 
     @contextmanager
     def _using(self, key: GroupKey, group: Group) -> Generator[Group]:
@@ -207,7 +218,7 @@ class BatchProcessor(Processor[BatchConfig]):
             parts = parts_of(batch, self.max_items)
         except kernels.MalformedPayload as error:
             raise Permanent(f"it cannot be split: {error}") from error
-        refused = rejected = 0
+        refused = rejected = offered = 0
         reason = ""
         for part in parts:
             try:
@@ -216,6 +227,10 @@ class BatchProcessor(Processor[BatchConfig]):
                 refused, rejected, reason = refused + 1, rejected + part.items, error.reason
             except Partial as error:
                 rejected, reason = rejected + min(error.rejected, part.items), error.reason
+            except BaseException:
+                self.unacknowledged.add(offered - rejected)  # they come again
+                raise
+            offered += part.items
         if refused == len(parts):
             raise Permanent(reason)
         if rejected:

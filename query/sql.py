@@ -5,7 +5,7 @@ other type. Values for its ``{name:Type}`` are ``param_name``, or the object's `
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -197,13 +197,13 @@ async def refuse(
     kind: str,
     message: str,
     code: int | None = None,
-    headers: list[tuple[bytes, bytes]] | None = None,
+    headers: Sequence[tuple[bytes, bytes]] = (),
     **details: Any,
 ) -> None:
     """Send an error as JSON; `details` stand beside code, type and message."""
     body = orjson.dumps({"error": {"code": code, "type": kind, "message": message, **details}})
     nosniff = (b"x-content-type-options", b"nosniff")
-    await answer(send, status, body + b"\n", "application/json", [nosniff, *(headers or [])])
+    await answer(send, status, body + b"\n", "application/json", [nosniff, *headers])
 
 
 async def _hold(chunks: AsyncIterator[bytes]) -> tuple[bytes, bool]:

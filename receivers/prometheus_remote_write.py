@@ -4,7 +4,7 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.message import Message
 
 from pydantic import Field
@@ -33,6 +33,7 @@ from airis.component.http import (
     header,
     read_body,
 )
+from airis.component.http_door import identity_of
 from airis.component.intake import IntakeError, TooLarge, UnknownEncoding, decompress
 from airis.component.occasional import Occasional
 from airis.data import NO_METADATA, Batch, Origin, Signal, kernels
@@ -141,7 +142,7 @@ class PrometheusRemoteWriteReceiver(Receiver[PrometheusRemoteWriteConfig]):
 
     async def start(self, host: Host) -> None:
         """Listen; raises StartError."""
-        await self._server.start()
+        await self._server.start(host)
 
     def endpoints(self) -> Mapping[str, str]:
         """The URL that senders are to have."""
@@ -217,12 +218,12 @@ class PrometheusRemoteWriteReceiver(Receiver[PrometheusRemoteWriteConfig]):
         return await asyncio.to_thread(convert) if len(body) > THREAD_BYTES else convert()
 
     def _batch(self, written: "kernels.RemoteWritten", scope: Scope) -> Batch:
-        origin = self._origin
+        origin, auth, metadata = self._origin, identity_of(scope), NO_METADATA
         if self.config.include_metadata:
             headers = ((str(name, "latin-1"), str(value, "latin-1")) for name, value in scope["headers"])
             metadata = metadata_of(headers)
-            if metadata != NO_METADATA:
-                origin = Origin(receiver=origin.receiver, transport=origin.transport, metadata=metadata)
+        if metadata or auth:
+            origin = replace(origin, metadata=metadata, auth=auth)
         return Batch(
             Signal.METRICS, written.payload, written.items, origin, arrived_unix_nano=self._clock(), is_validated=True
         )

@@ -14,7 +14,9 @@ class PartitionConfig(Config):
     """What must not be joined."""
 
     metadata_keys: list[str] = Field(
-        default_factory=list[str], description="Client metadata (names in any case) whose values are kept apart."
+        default_factory=list[str],
+        description="Client metadata (names in any case) whose values are kept apart; auth.subject is what an "
+        "authenticator says of the client.",
     )
     cache_size: int = Field(
         default=10_000, ge=0, description="Has no effect: a partition lasts as long as something of it is queued."

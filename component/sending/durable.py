@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -14,7 +14,7 @@ from airis.component.sending.grouping import Grouping
 from airis.component.sending.queue import Taken, size_in
 from airis.component.sending.room import FULL_RETRY_S, Room
 from airis.component.sending.snapshot import QueueSnapshot
-from airis.data import NO_METADATA, Batch, Origin, Signal, join
+from airis.data import NO_AUTH, NO_METADATA, Batch, Origin, Signal, join
 from airis.storage.wal.log import Full, Put
 from airis.storage.wal.segment import Amount, Entry
 from airis.storage.wal.service import LogService
@@ -59,6 +59,8 @@ class DurableQueue:
     ) -> None:
         """`clock` gives the wall time in nanoseconds; `lost` is told what the log gave up, by reason and items."""
         self.subscriber = subscriber
+        self.recovered = subscriber.owed.items + subscriber.untold.total()
+        self._put_back_before = subscriber.put_back_items
         self._service = service
         self._signal = signal
         self._config = config
@@ -72,6 +74,8 @@ class DurableQueue:
         """What is being put, in the unit of the limit."""
         self._oldest_unix_nano = 0
         """From the log's thread: when the oldest arrived that is not settled; 0 where that is not known."""
+        self._settling = 0
+        """Items whose outcome is being noted."""
         self._taken_before = frozenset(subscriber.state.groups)
         """Tokens of groups that were under way before this queue was there."""
         limit = config.queue_size if "queue_size" in config.model_fields_set else 0
@@ -102,7 +106,20 @@ class DurableQueue:
             oldest_age_s=max(0.0, (self._clock() - oldest) / 1e9) if oldest and owed.batches else None,
             fill=self.size() / self._room.limit if self._room.limit else None,
             consumers=self._config.num_consumers,
+            settling=self._settling,
         )
+
+    @property
+    def put_back(self) -> int:
+        """Items that people put back into it since it was opened."""
+        return self.subscriber.put_back_items - self._put_back_before
+
+    def lost(self) -> Mapping[str, int]:
+        """What the log gave up."""
+        lost = self.subscriber.untold
+        for reason, items in list(self._losses):
+            lost[reason] += items
+        return lost
 
     async def put(self, batch: Batch, enqueued: Callable[[Batch], None]) -> None:
         """Return when the batch is on the disk; raises Retryable where there is no room."""
@@ -252,13 +269,26 @@ class DurableQueue:
         """Note that it is done with."""
         ticket: Ticket = taken.ticket  # type: ignore[assignment]
 
-        def settle(group: Group) -> None:
+        def settle() -> int:
             owed = ticket.owed_items
-            self.subscriber.settle(group)
-            self._oldest_unix_nano = self.subscriber.oldest_unix_nano
-            settled(owed)
+            self.subscriber.settle(ticket.group)
+            self._look()
+            return owed
 
-        await self._put_down(taken, settle)  # who leaves does not undo it
+        items = taken.batch.items
+        self._settling += items
+
+        def noted(outcome: "asyncio.Future[int]") -> None:
+            self._settling -= items
+            self._forget(ticket.group)
+            if not outcome.cancelled() and outcome.exception() is None:
+                settled(outcome.result())
+
+        noting = asyncio.ensure_future(self._service.run(settle))
+        noting.add_done_callback(noted)
+        await asyncio.shield(noting)  # who leaves does not undo it
+        await self._tell_losses()
+        await self._room.change()
 
     async def give_back(self, taken: Taken) -> None:
         """It stays in the log, and is the next one again."""
@@ -298,9 +328,13 @@ class DurableQueue:
         try:
             await self._service.run(lambda: what_becomes_of_it(group))
         finally:
-            self._under_way.pop(group.token, None)
-            self._aside.discard(group.token)
+            self._forget(group)
             await self._room.change()
+
+    def _forget(self, group: Group) -> None:
+        """It is not under way any more."""
+        self._under_way.pop(group.token, None)
+        self._aside.discard(group.token)
 
     async def bury(self, taken: Taken, reason: str, part: Batch) -> None:
         """Put a part of it, which may be all, among the dead letters; it is not settled by that."""
@@ -332,9 +366,12 @@ def encode_meta(origin: Origin, keys: tuple[str, ...] = (), *, is_validated: boo
     content: dict[str, object] = {}
     if origin.tenant:
         content["tenant"] = origin.tenant
-    kept = {name: list(origin.metadata[name]) for name in sorted(origin.metadata) if not keys or name in keys}
-    if kept:
-        content["metadata"] = kept
+    if keys:
+        origin = origin.only(keys)
+    if origin.metadata:
+        content["metadata"] = {name: list(values) for name, values in origin.metadata.items()}
+    if origin.auth:
+        content["auth"] = dict(origin.auth)
     if is_validated:
         content["validated"] = True
     return json.dumps(content, separators=(",", ":"), sort_keys=True).encode()
@@ -344,7 +381,9 @@ def _decode_meta(meta: bytes) -> tuple[Origin, bool]:
     """The opposite, as far as it was kept: the origin, and whether the payload is known to be well-formed."""
     content = json.loads(meta or b"{}")
     metadata = {name: tuple(values) for name, values in content.get("metadata", {}).items()}
-    origin = Origin(tenant=content.get("tenant", ""), metadata=metadata or NO_METADATA)
+    origin = Origin(
+        tenant=content.get("tenant", ""), metadata=metadata or NO_METADATA, auth=content.get("auth") or NO_AUTH
+    )
     return origin, content.get("validated") is True
 
 

@@ -193,12 +193,12 @@ class HealthCheck(Extension[HealthCheckConfig]):
             self.telemetry.log.warning("without effect in this version", version=version, options=", ".join(options))
         try:
             if self._server is not None:
-                await self._server.start()
+                await self._server.start(host)
             if self.config.use_v2 and self.config.grpc is not None:
                 from airis.extensions.health_check.grpc import HealthGrpc  # grpcio takes 0.1 s to import
 
                 self._grpc = HealthGrpc(self.config.grpc, self.telemetry, self._is_serving)
-                await self._grpc.start()
+                await self._grpc.start(host)
         except StartError:
             await self.shutdown()
             raise

@@ -9,8 +9,9 @@ import grpc
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from airis.component import StartError, Telemetry
-from airis.component.grpc import GrpcServerConfig, listen
+from airis.component import Host, StartError, Telemetry
+from airis.component.door import Door
+from airis.component.grpc import GrpcServerConfig, door_of, listen, new_server
 
 LOOK_S = 0.5
 """How often it is looked whether a watcher has something new to be told."""
@@ -32,14 +33,16 @@ class HealthGrpc:
         """``host:port``, or ``unix:path``; empty before the start."""
         self._is_serving = is_serving
         self._server: grpc.aio.Server | None = None
+        self._door: Door | None = None
         self._closing = asyncio.Event()
 
-    async def start(self) -> None:
+    async def start(self, host: Host) -> None:
         """Listen; raises StartError that names the option at fault."""
-        server = grpc.aio.server(options=self.config.channel_arguments())
         add: Any = health_pb2_grpc.add_HealthServicer_to_server
-        add(self, server)
         try:
+            self._door = door_of(self.config, host, self.telemetry)
+            server = new_server(self.config, self._door)
+            add(self, server)
             self.address = listen(server, self.config, self.telemetry)
         except StartError as error:
             error.option = f"grpc::{error.option}"
@@ -50,6 +53,8 @@ class HealthGrpc:
     async def shutdown(self) -> None:
         """Send watchers away and close."""
         self._closing.set()
+        if self._door is not None:
+            await self._door.close()
         if self._server is not None:
             server, self._server = self._server, None
             await server.stop(GRACE_S)

@@ -10,9 +10,9 @@ from pydantic import Field, field_validator
 from starlette.types import Receive, Scope, Send
 
 from airis.component import Config, Extension, Host, StartError, Telemetry, extension
-from airis.component.browsers import is_loopback, other_site
+from airis.component.browsers import other_site
 from airis.component.http import HttpServer, HttpServerConfig, answer
-from airis.component.listen import parse_endpoint
+from airis.component.listen import is_loopback, parse_endpoint
 from airis.extensions.pprof import heap, proto, stacks
 from airis.extensions.pprof.cpu import CpuSampler, Profile
 

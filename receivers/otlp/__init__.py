@@ -106,8 +106,8 @@ class OtlpConfig(Config):
         default="auto",
         description="What serves the protocols: native (a thread of Rust, many times cheaper for small requests) or "
         "python (grpcio and uvicorn); auto: native, but python for a protocol with an option that only python has "
-        "(http::cors, grpc::transport: unix, grpc::keepalive::enforcement_policy, curves and cipher suites that rustls "
-        "does not speak), and where airis was built without Rust.",
+        "(http::cors, http::auth::request_params, grpc::transport: unix, grpc::keepalive::enforcement_policy, curves "
+        "and cipher suites that rustls does not speak), and where airis was built without Rust.",
     )
     admission: OtlpAdmissionConfig = Field(
         default=OtlpAdmissionConfig(), description="How much may be on its way; the python transport has no such limit."
@@ -149,9 +149,9 @@ class OtlpReceiver(Receiver[OtlpConfig]):
         self.native = self._native()
         try:
             if self.config.protocols.grpc:
-                self._endpoints["OTLP gRPC"] = await self._start_grpc(self.config.protocols.grpc)
+                self._endpoints["OTLP gRPC"] = await self._start_grpc(self.config.protocols.grpc, host)
             if self.config.protocols.http:
-                self._endpoints["OTLP HTTP"] = await self._start_http(self.config.protocols.http)
+                self._endpoints["OTLP HTTP"] = await self._start_http(self.config.protocols.http, host)
         except StartError:
             await self.shutdown()
             raise
@@ -171,36 +171,36 @@ class OtlpReceiver(Receiver[OtlpConfig]):
                 raise StartError("airis was built without its native part; write python", "transport") from error
             return None
 
-    async def _start_grpc(self, config: OtlpGrpcConfig) -> str:
+    async def _start_grpc(self, config: OtlpGrpcConfig, host: Host) -> str:
         if self.native:
             from airis.receivers.otlp.listeners import GrpcListener
 
-            address = await self._listen(self.native, GrpcListener(config, self.admission))
+            address = await self._listen(self.native, GrpcListener(config, self.admission), host)
             if address is not None:
                 return f"unix:{address}" if config.transport == "unix" else address
         from airis.receivers.otlp.grpc import OtlpGrpc  # grpcio and its services take 0.1 s to import
 
         self.grpc = OtlpGrpc(config, self.admission, self.telemetry)
-        await self.grpc.start()
+        await self.grpc.start(host)
         return self.grpc.address
 
-    async def _start_http(self, config: OtlpHttpConfig) -> str:
+    async def _start_http(self, config: OtlpHttpConfig, host: Host) -> str:
         if self.native:
             from airis.receivers.otlp.listeners import HttpListener
 
-            address = await self._listen(self.native, HttpListener(config, self.admission))
+            address = await self._listen(self.native, HttpListener(config, self.admission), host)
             if address is not None:
                 scheme = "https" if config.tls else "http"
                 return f"unix:{address}" if config.transport == "unix" else f"{scheme}://{address}"
         app = OtlpHttp(config, self.admission)
-        self.http = HttpServer(app, config, self.telemetry, "protocols::http")
-        await self.http.start()
+        self.http = HttpServer(app, config, self.telemetry, "protocols::http", refuse=app.refuse)
+        await self.http.start(host)
         return self.http.url
 
-    async def _listen(self, native: "NativeTransport", listener: "Listener") -> str | None:
+    async def _listen(self, native: "NativeTransport", listener: "Listener", host: Host) -> str | None:
         """The address of a native listener; None where the Python transport is to listen instead."""
         try:
-            return await native.listen(listener)
+            return await native.listen(listener, host)
         except Unsupported as error:
             if self.config.transport == "native":
                 error.reason += "; write transport: python"

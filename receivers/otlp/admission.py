@@ -10,7 +10,7 @@ from airis.component import Consumer, Telemetry
 from airis.component.headers import Metadata
 from airis.component.held import Held
 from airis.component.occasional import Occasional
-from airis.data import NO_METADATA, Batch, Origin, Signal, kernels
+from airis.data import NO_AUTH, NO_METADATA, Batch, Origin, Signal, kernels
 
 Encoding = Literal["protobuf", "json"]
 
@@ -38,7 +38,13 @@ class Admission:
         self._repaired_log = Occasional()
 
     async def take(
-        self, signal: Signal, body: bytes, encoding: Encoding, transport: str, metadata: Metadata = NO_METADATA
+        self,
+        signal: Signal,
+        body: bytes,
+        encoding: Encoding,
+        transport: str,
+        metadata: Metadata = NO_METADATA,
+        auth: Mapping[str, str] = NO_AUTH,
     ) -> None:
         """Return when the request's items were taken behind; one without items is taken here.
 
@@ -52,15 +58,22 @@ class Admission:
         self.note_repaired(repaired)
         if not items:
             return
-        await self.hand_on(self.batch(signal, payload, items, transport, metadata))
+        await self.hand_on(self.batch(signal, payload, items, transport, metadata, auth=auth))
 
     def batch(
-        self, signal: Signal, payload: bytes, items: int, transport: str, metadata: Metadata, requests: int = 1
+        self,
+        signal: Signal,
+        payload: bytes,
+        items: int,
+        transport: str,
+        metadata: Metadata,
+        requests: int = 1,
+        auth: Mapping[str, str] = NO_AUTH,
     ) -> Batch:
-        """A batch of a checked payload, arrived now."""
+        """A batch of a checked payload, arrived now; `auth` is what an authenticator knows of the client."""
         origin = self._origins[transport]
-        if metadata is not NO_METADATA:
-            origin = replace(origin, metadata=metadata)
+        if metadata is not NO_METADATA or auth:
+            origin = replace(origin, metadata=metadata, auth=auth)
         return Batch(
             signal, payload, items, origin, arrived_unix_nano=self._clock(), requests=requests, is_validated=True
         )

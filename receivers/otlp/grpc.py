@@ -8,8 +8,10 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from airis.component import ConsumeError, Partial, StartError, Telemetry
-from airis.component.grpc import listen
+from airis.component import ConsumeError, Host, Partial, StartError, Telemetry
+from airis.component.door import Door
+from airis.component.grpc import door_of, listen, new_server
+from airis.component.grpc_door import CODES, identity
 from airis.component.headers import metadata_of
 from airis.data import NO_METADATA, Signal
 from airis.data.malformed import MalformedPayload
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
     from airis.receivers.otlp import OtlpGrpcConfig
 
 TRANSPORT = "grpc"
-
-_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
 Handler = Callable[[bytes, Context], Awaitable[bytes]]
@@ -38,13 +38,15 @@ class OtlpGrpc:
         self.address = ""
         """``host:port``, or ``unix:path``; empty before the start."""
         self._server: grpc.aio.Server | None = None
+        self._door: Door | None = None
         self._health: Any = getattr(health, "aio").HealthServicer()  # noqa: B009  (the stubs do not have it)
 
-    async def start(self) -> None:
+    async def start(self, host: Host) -> None:
         """Listen; raises StartError that names the option at fault."""
-        server = grpc.aio.server(options=self.config.channel_arguments())
-        await self._add_services(server)
         try:
+            self._door = door_of(self.config, host, self.telemetry)
+            server = new_server(self.config, self._door)
+            await self._add_services(server)
             self.address = listen(server, self.config, self.telemetry)
         except StartError as error:
             error.option = f"protocols::grpc::{error.option}"
@@ -54,6 +56,8 @@ class OtlpGrpc:
 
     async def shutdown(self, deadline_s: float) -> None:
         """Take nothing new, wait for the calls in progress, cut them off after the deadline."""
+        if self._door is not None:
+            await self._door.close()
         if self._server is not None:
             await self._health.enter_graceful_shutdown()
             await self._server.stop(deadline_s)
@@ -78,13 +82,13 @@ class OtlpGrpc:
                 pairs = context.invocation_metadata() or ()
                 metadata = metadata_of((name, value) for name, value in pairs if isinstance(value, str))
             try:
-                await self.admission.take(signal, request, "protobuf", TRANSPORT, metadata)
+                await self.admission.take(signal, request, "protobuf", TRANSPORT, metadata, identity.get())
             except Partial as partial:
                 return success(signal, "protobuf", partial)
             except (ConsumeError, MalformedPayload) as error:
                 refused = refusal(error)
                 details = ("grpc-status-details-bin", refused.status().SerializeToString())
-                await context.abort(_CODES[refused.code], refused.message, (details,))
+                await context.abort(CODES[refused.code], refused.message, (details,))
             return success(signal, "protobuf")
 
         return export

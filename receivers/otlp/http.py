@@ -1,14 +1,17 @@
 """OTLP over HTTP: what is answered, and the Python transport, an ASGI application."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from google.rpc.status_pb2 import Status
 from starlette.types import Receive, Scope, Send
 
 from airis.component import ConsumeError, Consumer, Partial
+from airis.component.authentication import Denied
 from airis.component.headers import metadata_of
 from airis.component.http import ClientGone, answer, header, read_body
+from airis.component.http_door import identity_of
 from airis.component.intake import IntakeError, UnknownEncoding
 from airis.data import NO_METADATA, Signal
 from airis.data.malformed import MalformedPayload
@@ -75,6 +78,14 @@ class HttpAnswers:
         body = encode(refused.status(), encoding)
         return HttpAnswer(refused.http_status, body, _CONTENT_TYPES[encoding], tuple(headers))
 
+    def to_denied(self, denied: Denied, content_type: str, headers: Sequence[tuple[bytes, bytes]]) -> HttpAnswer:
+        """The client may not send, whatever it is."""
+        encoding = encoding_of(content_type)
+        if encoding is None:
+            return HttpAnswer(denied.http_status, f"{denied.reason}\n".encode(), headers=tuple(headers))
+        status = Status(code=denied.grpc_code, message=denied.reason)
+        return HttpAnswer(denied.http_status, encode(status, encoding), _CONTENT_TYPES[encoding], tuple(headers))
+
 
 class OtlpHttp:
     """Takes POSTs on the path of each signal that is used; answers in the encoding of the request."""
@@ -88,6 +99,11 @@ class OtlpHttp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; its caller is held until the data was taken."""
         reply = await self._answer(scope, receive)
+        await answer(send, reply.status, reply.body, reply.content_type, reply.headers)
+
+    async def refuse(self, scope: Scope, send: Send, denied: Denied, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        """Answer one request whose client may not send."""
+        reply = self.answers.to_denied(denied, header(scope, b"content-type"), headers)
         await answer(send, reply.status, reply.body, reply.content_type, reply.headers)
 
     async def _answer(self, scope: Scope, receive: Receive) -> HttpAnswer:
@@ -117,4 +133,4 @@ class OtlpHttp:
         metadata = NO_METADATA
         if self.config.include_metadata:
             metadata = metadata_of((str(name, "latin-1"), str(value, "latin-1")) for name, value in scope["headers"])
-        await self.admission.take(signal, body, encoding, TRANSPORT, metadata)
+        await self.admission.take(signal, body, encoding, TRANSPORT, metadata, identity_of(scope))

@@ -5,7 +5,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from google.rpc.code_pb2 import Code
 
 from airis.component import ConsumeError, Partial, StartError, Telemetry
+from airis.component.authentication import Denied
+from airis.component.door import Door
 from airis.component.grpc import DEFAULT_MAX_MESSAGE_MIB, KeepaliveServerConfig
+from airis.component.http_door import denial_headers
 from airis.component.intake import IntakeError, UnknownEncoding
 from airis.component.tls import CertificateClock, TlsServerConfig, log_failed_reload
 from airis.component.unsupported import Unsupported
@@ -83,6 +86,10 @@ class Listener(Protocol):
         """What is answered where no pipeline takes the signal; None where one does."""
         ...
 
+    def to_denied(self, denied: Denied, content_type: str, door: Door) -> "Reply":
+        """The client may not send, whatever it is."""
+        ...
+
 
 class GrpcListener:
     """OTLP over gRPC."""
@@ -153,6 +160,10 @@ class GrpcListener:
             return None
         return self._new.grpc(Code.UNIMPLEMENTED, f"no pipeline takes {signal} from this receiver")
 
+    def to_denied(self, denied: Denied, content_type: str, door: Door) -> "Reply":
+        """The client may not call, whatever it is."""
+        return self._new.grpc(denied.grpc_code, denied.reason)
+
 
 class HttpListener:
     """OTLP over HTTP."""
@@ -175,6 +186,8 @@ class HttpListener:
         """Raise Unsupported for an option that the native transport does not have."""
         if self.config.cors:
             raise Unsupported("the native transport does not answer browsers", "cors")
+        if self.config.auth and self.config.auth.request_params:
+            raise Unsupported("the native transport reads no credentials from a query", "auth::request_params")
 
     def arguments(self) -> dict[str, Any]:
         """For `Intake.listen`, what the protocol decides."""
@@ -212,6 +225,10 @@ class HttpListener:
         if signal in self._answers.downstream:
             return None
         return self.to_head(signal, "", "")
+
+    def to_denied(self, denied: Denied, content_type: str, door: Door) -> "Reply":
+        """The client may not send, whatever it is."""
+        return self._reply(self._answers.to_denied(denied, content_type, denial_headers(denied, door)))
 
     def _reply(self, answer: HttpAnswer) -> "Reply":
         headers = [("content-type", answer.content_type), *self._fixed]

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from google.rpc.code_pb2 import Code
 
-from airis.component import ConsumeError, Partial, Permanent, Retryable, StartError, Telemetry
+from airis.component import ConsumeError, Host, Partial, Permanent, Retryable, StartError, Telemetry
+from airis.component.authentication import Forbidden, Unauthenticated, Undecided, server_authenticator
+from airis.component.door import Door
 from airis.component.headers import WITHHELD, Metadata, metadata_of
 from airis.component.http import warn_of_exposure
 from airis.component.intake import TooLarge, Undecodable, UnknownEncoding
 from airis.component.listen import address_of, bind
-from airis.data import NO_METADATA, Signal
+from airis.data import NO_AUTH, NO_METADATA, Signal
 from airis.data.malformed import MalformedPayload
 from airis.receivers.otlp.admission import Admission, Encoding
 from airis.receivers.otlp.http import encoding_of
@@ -40,6 +42,8 @@ MAX_CALLS = 1000
 MAX_CALL_MESSAGE_BYTES = 64 * 1024
 """Largest message of such a call; the core knows the number, too."""
 FULL_RETRY_S = 1.0
+REASONS = (Unauthenticated.kind, Forbidden.kind, Undecided.kind)
+"""Why a client is not let in, by the numbers that the core knows."""
 
 
 class NativeTransport:
@@ -62,34 +66,37 @@ class NativeTransport:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listeners: list[Listener] = []
         self._certificates: list[Certificate | None] = []
+        self._doors: list[Door | None] = []
+        self._deciding: set[asyncio.Task[None]] = set()
         self._sockets: list[Path] = []
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._calls: dict[int, asyncio.Queue[bytes | Error | None]] = {}
         self._drained = asyncio.Event()
         self._new = Reply
 
-    async def listen(self, listener: Listener) -> str:
+    async def listen(self, listener: Listener, host: Host) -> str:
         """Listen, and give the address: ``host:port``, or the path of the socket.
 
         Raises StartError that names the option at fault, as Unsupported where the Python transport would do.
         """
         try:
             listener.check()
-            return self._listen(listener)
+            authenticator = server_authenticator(listener.config.auth, host)
+            return self._listen(listener, Door(authenticator, self.telemetry) if authenticator else None)
         except StartError as error:
             error.option = f"protocols::{listener.transport}::{error.option}"
             raise
 
-    def _listen(self, listener: Listener) -> str:
+    def _listen(self, listener: Listener, door: Door | None) -> str:
         config = listener.config
         certificate = Certificate(config.tls, listener.alpn, self.telemetry) if config.tls else None
         tls = certificate.load() if certificate else None
         sock = bind(config.endpoint, config.transport)
         address = address_of(sock)
         is_unix = sock.family == socket.AF_UNIX
-        warn_of_exposure(config.endpoint, config.transport, config.tls, self.telemetry)
+        warn_of_exposure(config, self.telemetry)
         sock.listen(2048)
-        self._started().listen(
+        number = self._started().listen(
             sock.detach(),
             is_unix=is_unix,
             encodings=listener.encodings,
@@ -98,10 +105,14 @@ class NativeTransport:
             max_connections=MAX_CONNECTIONS,
             tls=tls,
             asks_before_handshake=certificate is not None and certificate.may_change,
+            reads=door.authenticator.reads if door else None,
             **listener.arguments(),
         )
         self._listeners.append(listener)
         self._certificates.append(certificate)
+        self._doors.append(door)
+        if door is not None:
+            door.on_forget(partial(self._forget, number))
         if is_unix:
             self._sockets.append(Path(address))
         return address
@@ -119,6 +130,7 @@ class NativeTransport:
             return
         self.services.stop()
         self.intake.stop()
+        await asyncio.gather(*(door.close() for door in self._doors if door))
         try:
             async with asyncio.timeout(deadline_s):
                 await self._drained.wait()
@@ -126,7 +138,7 @@ class NativeTransport:
             pass
         self._loop.remove_reader(self.intake.fd)
         await asyncio.to_thread(self.intake.end)
-        tasks = list(self._tasks.values())
+        tasks = [*self._tasks.values(), *self._deciding]
         for task in tasks:
             task.cancel()
         if tasks:
@@ -199,7 +211,8 @@ class NativeTransport:
         self, listener: Listener, joined: "Joined", payload: bytes, items: int, requests: int = 1
     ) -> None:
         signal = cast(Signal, joined.signal)
-        batch = self.admission.batch(signal, payload, items, listener.transport, _metadata(joined), requests)
+        auth = dict(joined.identity) if joined.identity else NO_AUTH
+        batch = self.admission.batch(signal, payload, items, listener.transport, _metadata(joined), requests, auth)
         await self.admission.hand_on(batch)
 
     async def _settle_each(self, listener: Listener, joined: "Joined") -> None:
@@ -243,6 +256,12 @@ class NativeTransport:
                 self.admission.note_unreadable(listener.transport, "cut_off")
             case "handshake":
                 self._renew(asked)
+            case "credentials":
+                assert self._loop is not None
+                self._deciding.add(task := self._loop.create_task(self._decide(listener, asked)))
+                task.add_done_callback(self._deciding.discard)
+            case "refused":
+                self._note_refused(asked.listener)
             case "head":
                 signal = cast("Signal | None", asked.signal)
                 self._answer(asked.token, listener.to_head(signal, asked.method, asked.content_type))
@@ -263,6 +282,34 @@ class NativeTransport:
         if unserved is None:
             self.admission.note_unreadable(listener.transport, asked.kind)
         self._answer(asked.token, unserved or listener.to_error(error, _encoding(asked)))
+
+    async def _decide(self, listener: Listener, asked: "Asked") -> None:
+        """Let a client in, or not; the core remembers which."""
+        door = self._doors[asked.listener]
+        assert door is not None
+        decision = await door.decide(door.credentials(asked.credentials))
+        if self.intake is None:
+            return
+        remember_s = None if decision.until is None else max(0.0, decision.until - door.clock())
+        if decision.denied is None:
+            assert decision.identity is not None
+            attributes = list(decision.identity.attributes.items())
+            self.intake.admit(asked.listener, asked.token, attributes, remember_s)
+        else:
+            reply = listener.to_denied(decision.denied, asked.content_type, door)
+            kind = REASONS.index(decision.denied.kind)
+            self.intake.refuse(asked.listener, asked.token, reply, kind, remember_s or 0.0)
+
+    def _note_refused(self, number: int) -> None:
+        door = self._doors[number]
+        if self.intake is not None and door is not None:
+            for reason, requests in zip(REASONS, self.intake.take_refused(number), strict=True):
+                if requests:
+                    door.note_denied(reason, requests)
+
+    def _forget(self, number: int) -> None:
+        if self.intake is not None:
+            self.intake.forget(number)
 
     def _renew(self, asked: "Asked") -> None:
         """Let a TLS client in, after a look at the files of the certificate where that is due."""

@@ -407,6 +407,10 @@ class Joined:
     @property
     def requests(self) -> int: ...
     @property
+    def identity(self) -> list[tuple[str, str]] | None:
+        """What an authenticator knows of whom they come from; None where there is none."""
+
+    @property
     def metadata(self) -> list[tuple[str, str]] | None:
         """Request headers, without those withheld; None where none are handed on."""
 
@@ -424,10 +428,11 @@ class Asked:
         """What it is.
 
         To be answered: ``head`` (path, method or content type), ``encoding``, ``too_large``, ``corrupt``,
-        ``malformed``, ``full`` (no space), ``late``, ``handshake`` (a TLS client comes; any answer goes on). Of a
-        gRPC call that is no export: ``call``, then ``message`` and ``end``, or one of the faults above. To be known:
-        ``cut_off`` (a body that did not come), ``gone`` (all who waited for the token left), ``drained`` (everything
-        has ended after `Intake.stop`).
+        ``malformed``, ``full`` (no space), ``late``, ``handshake`` (a TLS client comes; any answer goes on), and
+        ``credentials`` by `Intake.admit` or `Intake.refuse`. Of a gRPC call that is no export: ``call``, then
+        ``message`` and ``end``, or one of the faults above. To be known: ``refused`` (requests were not let in, see
+        `Intake.take_refused`), ``cut_off`` (a body that did not come), ``gone`` (all who waited for the token left),
+        ``drained`` (everything has ended after `Intake.stop`).
         """
 
     @property
@@ -444,6 +449,10 @@ class Asked:
     def path(self) -> str: ...
     @property
     def content_type(self) -> str: ...
+    @property
+    def credentials(self) -> list[tuple[str, str]]:
+        """The headers that decide who sends."""
+
     @property
     def payload(self) -> bytes: ...
 
@@ -482,16 +491,33 @@ class Intake:
         max_streams: int | None,
         tls: Tls | None,
         asks_before_handshake: bool,
+        reads: Sequence[str] | None = None,
     ) -> int:
         """Take connections from a listening socket, whose descriptor is owned from now on.
 
         `routes` are paths with their signals, `withheld` the headers that do not go on with the data (None: none
         goes on), `times` the longest ones in seconds, by ``head``, ``body``, ``answer``, ``idle``, ``age``,
-        ``age_grace``, ``ping`` and ``ping_timeout``; 0 or none is for ever. Gives the listener's number.
+        ``age_grace``, ``ping`` and ``ping_timeout``; 0 or none is for ever. `reads` are the headers that decide who
+        may send; None: everybody may. Gives the listener's number.
         """
 
     def renew(self, listener: int, tls: Tls) -> None:
         """Use another certificate for the connections to come."""
+
+    def admit(self, listener: int, token: int, identity: Sequence[tuple[str, str]], remember_s: float | None) -> None:
+        """Let those in who wait with the credentials of the token, and for `remember_s` whoever brings them.
+
+        None is until they are forgotten, 0 for nobody else. `identity` goes on with their data.
+        """
+
+    def refuse(self, listener: int, token: int, reply: Reply, reason: int, remember_s: float) -> None:
+        """Give the answer to those who wait with the credentials of the token, and for `remember_s` to others."""
+
+    def forget(self, listener: int) -> None:
+        """Ask about all credentials again."""
+
+    def take_refused(self, listener: int) -> Sequence[int]:
+        """Requests that were not let in since the last time, by the number of the reason: 0 to 2."""
 
     def take(self, max_items: int, max_bytes: int) -> tuple[list[Joined], list[Asked]]:
         """All that waits, joined up to these sizes, and what has to be decided by itself."""

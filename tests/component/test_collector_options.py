@@ -104,11 +104,10 @@ def test_an_option_of_the_collector_is_taken(model: type[Any], options: dict[str
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"auth": {"authenticator": "basicauth"}}, "authentication is not supported yet"),
         ({"middlewares": [{"id": "limiter"}]}, "middlewares are not supported yet"),
         ({"tls": {**TLS, "tpm": {"enabled": True}}}, "keys in a TPM are not supported"),
     ],
-    ids=["auth", "middlewares", "tpm"],
+    ids=["middlewares", "tpm"],
 )
 def test_what_airis_does_not_have_is_refused_never_ignored(block: str, options: dict[str, Any], reason: str) -> None:
     model, required, _ = BLOCKS[block]

@@ -124,7 +124,8 @@ async def test_an_endpoint_it_cannot_listen_on_is_a_start_error(endpoint: str, r
         ({"response_headers": {"x y": "z"}}, '"x y" is not the name of a header'),
         ({"compression_algorithms": ["br"]}, 'encoding "br" is not supported; use one of gzip'),
         ({"write_timeout": "-1s"}, "greater than or equal to 0"),
-        ({"auth": {"authenticator": "x"}}, "authentication is not supported yet"),
+        ({"auth": {}}, "Field required"),
+        ({"auth": {"authenticator": "x", "request_params": ["a b"]}}, '"a b" is not the name of a header'),
         ({"middlewares": [{"id": "x"}]}, "middlewares are not supported yet"),
     ],
 )

@@ -114,7 +114,7 @@ def test_says_what_is_open_to_everybody(endpoint: str, is_said: bool) -> None:
 
     line = (
         "1:46: receivers::scrape::servers::a::endpoint: listens on every address, without TLS and without "
-        'authentication; write "localhost:4318" or the address that is meant, or add tls'
+        'authentication; write "localhost:4318" or the address that is meant, or add tls and auth'
     )
     assert found == ([("open-endpoint", line)] if is_said else [])
 

@@ -131,3 +131,31 @@ def test_all_threads_that_ask_at_once_get_the_same():
 
 def test_the_kernels_in_use_make_the_views():
     assert isinstance(batch("a").view(), kernels.View)
+
+
+KNOWN = Origin(metadata={"team": ("a",), "auth.subject": ("forged",)}, auth={"subject": "alice", "username": "alice"})
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [("team", ("a",)), ("auth.subject", ("alice",)), ("auth.none", ()), ("none", ()), ("subject", ())],
+)
+def test_what_is_known_of_a_client_is_found_by_its_name_and_a_header_is_not_the_authenticator(key, values):
+    assert KNOWN.sent(key) == values
+
+
+def test_what_is_left_of_a_client_is_what_is_named():
+    assert KNOWN.only([]) == Origin()
+    assert KNOWN.only(["team", "auth.subject"]) == Origin(metadata={"team": ("a",)}, auth={"subject": "alice"})
+
+
+def test_joined_batches_are_known_by_what_all_have_alike():
+    def of(team, subject):
+        metadata = {"team": (team,), "zone": ("z",)}
+        return batch("a").with_origin(Origin("otlp", metadata=metadata, auth={"subject": subject, "group": "g"}))
+
+    assert join([of("a", "alice"), of("a", "alice")]).origin == of("a", "alice").origin
+    assert join([of("a", "alice"), of("b", "bob")]).origin == Origin(
+        "otlp", metadata={"zone": ("z",)}, auth={"group": "g"}
+    )
+    assert join([of("a", "alice"), batch("b").with_origin(Origin("otlp"))]).origin == Origin("otlp")

@@ -535,7 +535,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a transport": ({"endpoint": "a:1", "transport": "rust"}, "native"),
     "a name in a list of addresses": ({"endpoint": "ipv4:127.0.0.1:1,a:2"}, '"a:2" is no address of ipv4'),
     "an address of the other family": ({"endpoint": "ipv6:127.0.0.1:1"}, "is no address of ipv6"),
-    "auth": ({"endpoint": "a:1", "auth": {"authenticator": "x"}}, "write the credentials into headers"),
+    "auth": ({"endpoint": "a:1", "auth": {}}, "Field required"),
     "middlewares": ({"endpoint": "a:1", "middlewares": [{"id": "x"}]}, "middlewares are not supported yet"),
     "a queue that waits for the disk": (
         {"endpoint": "a:1", "sending_queue": {"storage": "x", "wait_for_result": True}},

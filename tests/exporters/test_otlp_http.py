@@ -664,7 +664,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "an encoding": ({"endpoint": URL, "compression": "br"}, "gzip"),
     "a header of the body": ({"endpoint": URL, "headers": {"Content-Length": "1"}}, "follows from the body"),
     "a proxy": ({"endpoint": URL, "proxy_url": "socks5://user:hush@a:1"}, "not the URL of an HTTP proxy"),
-    "auth": ({"endpoint": URL, "auth": {"authenticator": "x"}}, "write the credentials into headers"),
+    "auth": ({"endpoint": URL, "auth": {}}, "Field required"),
     "middlewares": ({"endpoint": URL, "middlewares": [{"id": "x"}]}, "middlewares are not supported yet"),
     "a queue that waits for the disk": (
         {"endpoint": URL, "sending_queue": {"storage": "x", "wait_for_result": True}},

@@ -18,9 +18,12 @@ from pydantic import ValidationError
 from structlog.testing import capture_logs
 
 from airis.component import Health, Kind, Member, Overview, PipelineOverview, StartError, Status
+from airis.component.authentication import ANYBODY
 from airis.component.testing import FakeHost, build
 from airis.data import Signal
 from airis.extensions.health_check import HealthCheck, HealthCheckConfig
+
+from ..authenticators import Known
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -470,3 +473,23 @@ async def test_a_reloaded_service_is_seen(start: Start, service: Service, tmp_pa
     host.running = replace(service.overview, pipelines=service.overview.pipelines[:1])
 
     assert (await running.get("?pipeline=metrics/red"))[0] == 404
+
+
+async def test_health_is_told_to_those_who_may_know(tmp_path: Path) -> None:
+    section = {"endpoint": "localhost:0", "auth": {"authenticator": "known"}}
+    made: HealthCheck = build("health_check", {"use_v2": True, "http": section, "grpc": section}, kind=Kind.EXTENSION)
+    host = FakeHost(tmp_path, {"known": Known(secret=ANYBODY)})
+    await made.start(host)
+    await made.ready()
+    http, grpc_address = made.endpoints().values()
+    async with aiohttp.ClientSession() as session:
+        for headers, status in (({}, 401), ({"authorization": "secret"}, 503)):
+            async with session.get(http, headers=headers) as reply:
+                assert reply.status == status
+    async with grpc.aio.insecure_channel(grpc_address) as channel:
+        check = health_pb2_grpc.HealthStub(channel).Check
+        with pytest.raises(grpc.aio.AioRpcError) as told:
+            await check(health_pb2.HealthCheckRequest())
+        assert told.value.code() is grpc.StatusCode.UNAUTHENTICATED
+        await check(health_pb2.HealthCheckRequest(), metadata=(("authorization", "secret"),))
+    await made.shutdown()

@@ -11,11 +11,14 @@ import aiohttp
 import pytest
 
 from airis import __version__
-from airis.component import Kind
+from airis.component import Kind, StartError
+from airis.component.http import HttpServer
 from airis.component.testing import FakeHost, build
 from airis.extensions.query import Query, QueryConfig
 from airis.query.sql import HELD_BYTES
 from airis.storage import Address, Store, StoreError
+
+from ..authenticators import Known, named
 
 ROUTES = ["/", "/api/v1/sql", "/healthz", "/readyz", "/version"]
 
@@ -364,3 +367,25 @@ def test_every_route_but_the_health_checks_needs_a_permission():
     query: Query = build("query", kind=Kind.EXTENSION)
 
     assert {path for path, route in query.routes.items() if not route.permission} == {"/", *ROUTES[2:]}
+
+
+async def test_without_the_right_credentials_only_the_open_paths_answer(running):
+    await running.query.shutdown()
+    running.host.extensions["known"] = Known(secret=named("alice"))
+    await running.start(auth={"authenticator": "known"})
+
+    status, body = await running.sql()
+    assert (status, body["error"]["type"], body["error"]["message"]) == (401, "UNAUTHORIZED", "missing")
+    assert (await running.get("/nowhere"))[0] == 401
+    for path in ("/healthz", "/version"):
+        assert (await running.get(path))[0] == 200
+    headers = {"authorization": "secret"}
+    assert (await running.get("/api/v1/sql", params={"query": "SELECT 1"}, headers=headers))[0] == 200
+    assert (await running.get("/nowhere", headers=headers))[0] == 404
+
+
+async def test_a_server_without_a_host_does_not_leave_its_authenticator_out(running):
+    config = QueryConfig.model_validate({"endpoint": "127.0.0.1:0", "auth": {"authenticator": "known"}})
+    server = HttpServer(running.query._serve, config, running.query.telemetry)
+    with pytest.raises(StartError, match="nobody can be authenticated here"):
+        await server.start()

@@ -8,7 +8,7 @@ import pytest
 
 from airis.component import Permanent
 from airis.component.testing import Sink
-from airis.data import Batch, Signal
+from airis.data import Batch, Origin, Signal
 
 from .actions import action, processor
 from .requests import attributes, batch, items, typed
@@ -312,3 +312,19 @@ async def test_what_cannot_be_read_is_refused_for_good() -> None:
         await processor([action("a", "delete")], sink).consume(Batch(Signal.TRACES, b"\xff\xff", 1))
 
     assert sink.items == 0
+
+
+async def test_who_the_authenticator_says_it_is_can_be_written_and_a_header_of_that_name_cannot() -> None:
+    sink = Sink()
+    actions = [
+        action("sender", "upsert", from_context="auth.subject"),
+        action("none", "upsert", from_context="auth.none", default_value="-"),
+    ]
+    known = Origin(metadata={"auth.subject": ("forged",)}, auth={"subject": "alice"})
+    stranger = Origin(metadata={"auth.subject": ("forged",)})
+
+    for origin in (known, stranger):
+        await processor(actions, sink).consume(batch(Signal.TRACES, {"a": 1}).with_origin(origin))
+
+    found = [attributes(items(batch)) for batch in sink.batches]
+    assert found == [[{"a": 1, "sender": "alice", "none": "-"}], [{"a": 1, "none": "-"}]]

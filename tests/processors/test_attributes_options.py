@@ -73,9 +73,9 @@ def test_an_action_that_cannot_be_is_an_error_at_its_place(written: str, expecte
         ("{key: a, action: delete, pattern: '['}", "pattern", ""),
         ("{key: a, action: extract, pattern: '(?P<a.b>.)'}", "pattern", ""),
         (
-            "{key: a, action: insert, from_context: auth.subject}",
+            "{key: a, action: insert, from_context: auth.raw}",
             "from_context",
-            "there is nothing to be had from auth",
+            "credentials do not go on with the data",
         ),
         ("{key: a, action: insert, from_context: client.address}", "from_context", "the address of the client is not"),
         ("{key: a, action: insert, from_context: metadata.Authorization}", "from_context", "credentials, and headers"),

@@ -112,6 +112,8 @@ class Outcome:
     status: Status | None = None
     """google.rpc.Status of a refusal."""
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    message: str = ""
+    """What gRPC says of a refusal."""
 
 
 class GrpcClient:
@@ -129,7 +131,7 @@ class GrpcClient:
         except grpc.aio.AioRpcError as error:
             trailers = dict(error.trailing_metadata() or ())
             status = Status.FromString(trailers.get("grpc-status-details-bin", b""))
-            return Outcome(error.code().name, status=status)
+            return Outcome(error.code().name, status=status, message=error.details() or "")
         return Outcome("OK", RESPONSES[signal].FromString(reply))
 
     async def close(self) -> None:
@@ -217,6 +219,7 @@ async def start_otlp(tmp_path: Path, transport: str) -> AsyncIterator[StartOtlp]
             grpc: Mapping[str, Any] | None = None,
             options: Mapping[str, Any] | None = None,
             component_id: str = "otlp",
+            extensions: Mapping[str, object] | None = None,
             **replaced: Any,
         ) -> Otlp:
             all_options = {
@@ -231,7 +234,7 @@ async def start_otlp(tmp_path: Path, transport: str) -> AsyncIterator[StartOtlp]
             receiver = build(
                 component_id, all_options, downstream or sink, kind=Kind.RECEIVER, **{"grace_s": 0.0, **replaced}
             )
-            await receiver.start(FakeHost(tmp_path))
+            await receiver.start(FakeHost(tmp_path, extensions))
             stack.push_async_callback(receiver.shutdown)
             return Otlp(receiver, sink, stack)
 

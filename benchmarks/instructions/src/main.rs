@@ -124,8 +124,8 @@ fn given(kind: Kind) -> Given {
     let (payload, known) = (Arc::new(bytes), Registered::new(SERIES));
     let mut given = Given { signal, payload, json, edits, columns, attributes, known };
     if signal == Signal::Metrics {
-        let new = Metrics::encode(&given.view(), NOW, &given.known).registered;
-        given.known.add(&new);
+        let new = Metrics::encode(&given.view(), NOW, &given.known);
+        given.known.add(&new.registered, &new.signed);
     }
     given
 }

@@ -21,10 +21,17 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::budget::Share;
 use super::deframe::framed;
+use super::door::Identity;
 use super::reply::{Piece, Reply};
 
 /// Request headers that go on with the data, in order.
 pub type Metadata = Vec<(String, String)>;
+
+/// What bytes of a header are as text, which is how Python reads headers.
+pub fn latin_1(value: &[u8]) -> String {
+    value.iter().map(|&byte| char::from(byte)).collect()
+}
+
 /// Index of a route: which signal over which listener.
 pub type Route = usize;
 
@@ -35,6 +42,8 @@ pub struct Kind {
     /// How the request came, and its answer is written.
     pub media: Media,
     pub metadata: Option<Arc<Metadata>>,
+    /// Whom they come from.
+    pub identity: Option<Arc<Identity>>,
 }
 
 /// How a request over HTTP is encoded.
@@ -90,6 +99,8 @@ pub struct Event {
     pub method: String,
     pub path: String,
     pub content_type: String,
+    /// The headers that decide who sends.
+    pub credentials: Metadata,
     pub payload: Bytes,
     /// Room for more messages of the call, once this one is taken.
     pub ahead: Option<Arc<Semaphore>>,
@@ -495,7 +506,7 @@ mod tests {
 
     fn request(route: Route, items: usize, metadata: Option<Metadata>) -> Request {
         let payload = Bytes::from(vec![route as u8; items]);
-        let kind = Kind { route, media: Media::Protobuf, metadata: metadata.map(Arc::new) };
+        let kind = Kind { route, media: Media::Protobuf, metadata: metadata.map(Arc::new), identity: None };
         Request { kind, payload, items, repaired: 1, is_joinable: true }
     }
 

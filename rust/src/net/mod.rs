@@ -11,6 +11,7 @@ pub mod client;
 pub mod compress;
 pub mod deframe;
 pub mod desk;
+pub mod door;
 pub mod fault;
 pub mod inflate;
 pub mod pace;

@@ -22,6 +22,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::budget::{Budget, Line};
 use super::desk::{Desk, Event};
+use super::door::{Door, Seen};
 use super::pace::{Due, Limits, Pace};
 use super::service::{Shared, serve};
 use super::settings::{MAX_FRAME, MAX_HEAD, Protocol, Settings};
@@ -154,7 +155,13 @@ impl Server {
     }
 
     /// Take connections from a socket that listens.
-    pub fn listen(&self, socket: Socket, settings: Settings, certificate: Option<Certificate>) -> io::Result<()> {
+    pub fn listen(
+        &self,
+        socket: Socket,
+        settings: Settings,
+        certificate: Option<Certificate>,
+        door: Option<Arc<Door>>,
+    ) -> io::Result<()> {
         let _inside = self.handle.enter();
         let listener = match socket {
             Socket::Tcp(listener) => {
@@ -166,7 +173,8 @@ impl Server {
                 Listener::Unix(listener.try_into()?)
             }
         };
-        let shared = Arc::new(Shared { settings, desk: self.common.desk.clone(), budget: self.common.budget.clone() });
+        let (desk, budget) = (self.common.desk.clone(), self.common.budget.clone());
+        let shared = Arc::new(Shared { settings, desk, budget, door });
         let open = Open::new(&self.common);
         self.handle.spawn(accept(self.common.clone(), shared, listener, certificate, open));
         Ok(())
@@ -274,8 +282,8 @@ async fn connection(common: &Common, shared: Arc<Shared>, stream: Plain, certifi
     let window = common.window();
     let line = Arc::new(if is_http2 { Line::new(window as usize, window as usize / 2) } else { Line::of_one() });
     let service = service_fn({
-        let (shared, pace) = (shared.clone(), pace.clone());
-        move |request| serve(shared.clone(), pace.clone(), line.clone(), request)
+        let (shared, pace, seen) = (shared.clone(), pace.clone(), Arc::new(Seen::default()));
+        move |request| serve(shared.clone(), pace.clone(), line.clone(), seen.clone(), request)
     });
     let stream = TokioIo::new(stream);
     let settings = &shared.settings;

@@ -12,7 +12,8 @@ use hyper::{Method, Request, Response};
 
 use super::budget::{Budget, Line, MAX_AHEAD, Share};
 use super::deframe::Deframer;
-use super::desk::{self, Desk, Event, Kind, Media, Metadata, Route};
+use super::desk::{self, Desk, Event, Kind, Media, Metadata, Route, latin_1};
+use super::door::{Door, Identity, Look, Seen, Verdict};
 use super::fault::Fault;
 use super::inflate::{Encoding, inflate};
 use super::pace::{Call, Pace};
@@ -51,21 +52,39 @@ pub struct Shared {
     pub settings: Settings,
     pub desk: Arc<Desk>,
     pub budget: Arc<Budget>,
+    /// Where it is decided who may send; None where everybody may.
+    pub door: Option<Arc<Door>>,
 }
 
 /// Answer one request. Dropped, the client is gone.
-///
-/// Who may send will be decided here, before the budget is entered: by Python, asked once for each credential.
 pub async fn serve(
     shared: Arc<Shared>,
     pace: Arc<Pace>,
     line: Arc<Line>,
-    request: Request<Incoming>,
+    seen: Arc<Seen>,
+    mut request: Request<Incoming>,
 ) -> Result<Response<Body>, Gone> {
     if shared.desk.is_swamped() {
         return Err(Gone);
     }
     let call = pace.begin();
+    if let Some(door) = &shared.door {
+        match enter(&shared, door, &seen, &request).await? {
+            Entered::Admitted(None) => {}
+            Entered::Admitted(Some(identity)) => {
+                request.extensions_mut().insert(identity);
+            }
+            Entered::Refused(reply) => {
+                let (head, body) = apart(request);
+                throw_away(&shared, &head, Some(body));
+                return Ok(reply.response(call));
+            }
+            Entered::Full => {
+                let (head, body) = apart(request);
+                return Ok(odd(&shared, Fault::Full, &head, Some(body), None).await?.response(call));
+            }
+        }
+    }
     let reply = match shared.settings.protocol {
         Protocol::Grpc => match route(&shared, &request) {
             Some(route) if is_grpc(&request) => export(&shared, &line, route, request).await?,
@@ -80,6 +99,49 @@ pub async fn serve(
         },
     };
     Ok(reply.response(call))
+}
+
+/// What came of a request's credentials.
+enum Entered {
+    Admitted(Option<Arc<Identity>>),
+    Refused(Reply),
+    Full,
+}
+
+/// Look who it is, before anything of the body is read.
+fn enter<'a>(
+    shared: &'a Shared,
+    door: &'a Door,
+    seen: &Seen,
+    request: &Request<Incoming>,
+) -> impl Future<Output = Result<Entered, Gone>> + Send + use<'a> {
+    let form = match (shared.settings.protocol, media(request)) {
+        (Protocol::Grpc, _) | (_, None) => 0,
+        (_, Some(Media::Protobuf)) => 1,
+        (_, Some(Media::Json)) => 2,
+    };
+    let look = door.look(request.headers(), form, seen);
+    if let Look::Ask(token, _) = &look {
+        let event = event(shared, "credentials", String::new(), request);
+        shared.desk.tell(Event { token: *token, credentials: door.credentials(request.headers()), ..event });
+    }
+    async move {
+        let verdict = match look {
+            Look::Known(verdict) => verdict,
+            Look::Ask(_, waiting) | Look::Wait(waiting) => waiting.verdict().await.ok_or(Gone)?,
+            Look::Full => return Ok(Entered::Full),
+        };
+        match verdict {
+            Verdict::Admitted(identity) => Ok(Entered::Admitted(identity)),
+            Verdict::Refused(reply, reason) => {
+                if door.note_refused(reason) {
+                    let listener = shared.settings.listener;
+                    shared.desk.tell(Event { kind: "refused", listener, ..Event::default() });
+                }
+                Ok(Entered::Refused(reply))
+            }
+        }
+    }
 }
 
 fn route(shared: &Shared, request: &Request<Incoming>) -> Option<(Route, Signal)> {
@@ -171,7 +233,6 @@ fn metadata(shared: &Shared, headers: &HeaderMap) -> Option<Arc<Metadata>> {
     let is_grpc = shared.settings.protocol == Protocol::Grpc;
     let is_kept = |name: &str| !(withheld.contains(name) || is_grpc && name.ends_with("-bin"));
     let kept = headers.iter().filter(|(name, _)| is_kept(name.as_str()));
-    let latin_1 = |value: &[u8]| value.iter().map(|&byte| char::from(byte)).collect();
     Some(Arc::new(kept.map(|(name, value)| (name.as_str().to_owned(), latin_1(value.as_bytes()))).collect()))
 }
 
@@ -372,7 +433,8 @@ async fn hand_over(
         }
         None => body,
     };
-    let kind = Kind { route, media, metadata: metadata(shared, head.headers()) };
+    let identity = head.extensions().get::<Arc<Identity>>().cloned();
+    let kind = Kind { route, media, metadata: metadata(shared, head.headers()), identity };
     let request = desk::Request { kind, payload, items, repaired: repairs, is_joinable: signal.is_joinable() };
     Ok(shared.desk.submit(request, share).await)
 }

@@ -18,6 +18,7 @@ use rustls::ServerConfig;
 use super::bytes::{joined, signal_of};
 use crate::net::budget::Budget;
 use crate::net::desk::{self, Event, Media, Metadata};
+use crate::net::door::{Door, Identity, REASONS, Verdict};
 use crate::net::inflate::Encoding;
 use crate::net::pace::Limits;
 use crate::net::reply;
@@ -40,6 +41,7 @@ pub struct Intake {
 #[derive(Default)]
 struct Listeners {
     certificates: Vec<Option<Certificate>>,
+    doors: Vec<Option<Arc<Door>>>,
     /// Listener and signal of every route.
     routes: Vec<(usize, Py<PyString>)>,
 }
@@ -88,7 +90,7 @@ impl Intake {
     }
 
     /// Take connections from a listening socket, which is owned from now on; gives the listener's number.
-    #[pyo3(signature = (fd, *, protocol, is_unix, routes, encodings, max_message_bytes, withheld, times, keep_alive, max_connections, max_streams, tls, asks_before_handshake))]
+    #[pyo3(signature = (fd, *, protocol, is_unix, routes, encodings, max_message_bytes, withheld, times, keep_alive, max_connections, max_streams, tls, asks_before_handshake, reads=None))]
     #[expect(clippy::too_many_arguments, reason = "they have names on the other side")]
     fn listen(
         &self,
@@ -105,6 +107,7 @@ impl Intake {
         max_streams: Option<u32>,
         tls: Option<&Tls>,
         asks_before_handshake: bool,
+        reads: Option<Vec<String>>,
     ) -> PyResult<usize> {
         // SAFETY: the caller detached the descriptor from its socket and hands it over; nobody else closes it.
         let socket = unsafe { OwnedFd::from_raw_fd(fd) };
@@ -141,8 +144,11 @@ impl Intake {
             asks_before_handshake,
         };
         let certificate = tls.map(|tls| Arc::new(RwLock::new(tls.config.clone())));
-        locked(&self.server).as_ref().ok_or_else(ended)?.listen(socket, settings, certificate.clone())?;
+        let door = reads.map(|names| Door::new(&names).map(Arc::new)).transpose().map_err(PyValueError::new_err)?;
+        let server = locked(&self.server);
+        server.as_ref().ok_or_else(ended)?.listen(socket, settings, certificate.clone(), door.clone())?;
         listeners.certificates.push(certificate);
+        listeners.doors.push(door);
         Ok(listener)
     }
 
@@ -151,6 +157,30 @@ impl Intake {
         if let Some(Some(certificate)) = locked(&self.listeners).certificates.get(listener) {
             *certificate.write().unwrap_or_else(PoisonError::into_inner) = tls.config.clone();
         }
+    }
+
+    /// Let those in who wait with the credentials of the token, and whoever brings them in the next seconds.
+    #[pyo3(signature = (listener, token, identity, remember_s))]
+    fn admit(&self, listener: usize, token: u64, identity: Identity, remember_s: Option<f64>) {
+        let identity = (!identity.is_empty()).then(|| Arc::new(identity));
+        self.decide(listener, token, Verdict::Admitted(identity), remember_s);
+    }
+
+    /// Answer those who wait with the credentials of the token, and whoever brings them in the next seconds.
+    fn refuse(&self, listener: usize, token: u64, reply: &Reply, reason: usize, remember_s: f64) {
+        self.decide(listener, token, Verdict::Refused(reply.0.clone(), reason), Some(remember_s));
+    }
+
+    /// Ask about all credentials again.
+    fn forget(&self, listener: usize) {
+        if let Some(door) = self.door(listener) {
+            door.forget();
+        }
+    }
+
+    /// Requests that were refused at the door since the last time, by reason.
+    fn take_refused(&self, listener: usize) -> [usize; REASONS] {
+        self.door(listener).map_or([0; REASONS], |door| door.take_refused())
     }
 
     /// All that waits, joined up to these sizes, and what has to be decided by itself.
@@ -216,6 +246,20 @@ impl Intake {
     }
 }
 
+impl Intake {
+    fn door(&self, listener: usize) -> Option<Arc<Door>> {
+        locked(&self.listeners).doors.get(listener).cloned().flatten()
+    }
+
+    fn decide(&self, listener: usize, token: u64, verdict: Verdict, remember_s: Option<f64>) {
+        // What is no time is remembered for none.
+        let remember = remember_s.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default());
+        if let Some(door) = self.door(listener) {
+            door.decide(token, verdict, remember);
+        }
+    }
+}
+
 /// Requests that were joined.
 #[pyclass(frozen, module = "airis._core")]
 pub struct Joined {
@@ -262,6 +306,12 @@ impl Joined {
     #[getter]
     fn metadata(&self) -> Option<Metadata> {
         self.batch.kind.metadata.as_ref().map(|metadata| metadata.as_ref().clone())
+    }
+
+    /// What an authenticator knows of whom they come from; None where there is none.
+    #[getter]
+    fn identity(&self) -> Option<Identity> {
+        self.batch.kind.identity.as_ref().map(|identity| identity.as_ref().clone())
     }
 
     /// Payload and items of every request, in order.
@@ -319,6 +369,12 @@ impl Asked {
     #[getter]
     fn content_type(&self) -> &str {
         &self.event.content_type
+    }
+
+    /// The headers that decide who sends.
+    #[getter]
+    fn credentials(&self) -> Metadata {
+        self.event.credentials.clone()
     }
 
     #[getter]
