@@ -120,8 +120,6 @@ enum Advance {
     ByLongLength,
     /// It is an attribute with the length and the first bytes of a key.
     Key,
-    /// It is an attribute without such a key, and shown.
-    OtherKey,
     /// By looking at the field.
     ByLook,
 }
@@ -148,6 +146,16 @@ impl Trail {
     pub fn walk<'m>(&mut self, message: &'m [u8], wanted: &Wanted, mut visit: impl FnMut(Hit<'m>) -> bool) {
         let (mut at, mut count) = (0, 0);
         loop {
+            if wanted.shows_all {
+                // What is shown has to be read whatever is known of it: no steps are made of it.
+                while let Some((entry, plain)) = attribute_at(message, at, wanted.attributes) {
+                    let (start, end, number) = (at, at + 2 + entry.len(), wanted.number(plain.0));
+                    if !visit(Hit::Attribute(Entry { number, start, end, message: entry, plain: Some(plain) })) {
+                        return;
+                    }
+                    at = end;
+                }
+            }
             (at, count) = self.pass(message, at, count);
             if at >= message.len() {
                 return;
@@ -178,28 +186,16 @@ impl Trail {
                             continue;
                         }
                     }
-                    Advance::OtherKey => {
-                        let end = start + 2 + short_length(word);
-                        let entry = message.get(start + 2..end).unwrap_or_default();
-                        let plain = plain_attribute(entry);
-                        if plain.is_some() {
-                            if !visit(Hit::Attribute(Entry { number: None, start, end, message: entry, plain })) {
-                                return;
-                            }
-                            at = end;
-                            continue;
-                        }
-                    }
                     Advance::ByLook => {}
                 }
             } else if let Some(further) = self.rejoin(count, word) {
                 count = further;
                 continue;
             }
-            let Some(looked) = look(message, start, wanted) else { return };
             if !is_known {
-                count = self.learn(count, &looked, word, wanted);
+                count = self.learn(count, message, start, wanted);
             }
+            let Some(looked) = look(message, start, wanted) else { return };
             if !looked.show(wanted, &mut visit) {
                 return;
             }
@@ -223,9 +219,10 @@ impl Trail {
             };
             if step.value_at > 0 {
                 // In so short an attribute a value with a length of two bytes cannot end where it does.
-                match message.get(at + step.value_at as usize..).and_then(<[u8]>::first_chunk) {
-                    Some(&[VALUE, size]) if step.value_at as usize + 2 + usize::from(size) == length => {}
-                    _ => break,
+                let value = message.get(at + step.value_at as usize..).and_then(<[u8]>::first_chunk);
+                let head = usize::from(VALUE) | length.wrapping_sub(step.value_at as usize + 2) << 8;
+                if value.is_none_or(|value| usize::from(u16::from_le_bytes(*value)) != head) {
+                    break;
                 }
             }
             at += length;
@@ -248,14 +245,16 @@ impl Trail {
 
     /// Put a step into the trail for the messages that are to come; the number of steps so far.
     #[inline(never)]
-    fn learn(&mut self, count: usize, looked: &Looked, word: u64, wanted: &Wanted) -> usize {
+    fn learn(&mut self, count: usize, message: &[u8], start: usize, wanted: &Wanted) -> usize {
+        // Looked at here once more, for what is given by reference has to be written to memory, also where it is known.
+        let Some(looked) = look(message, start, wanted) else { return count };
         if self.steps.len() == MAX_STEPS {
             self.steps.truncate(count);
         }
         if self.steps.len() == MAX_STEPS {
             return count;
         }
-        self.steps.insert(count, Step::past(looked, word, wanted));
+        self.steps.insert(count, Step::past(&looked, word_at(message, start), wanted));
         count + 1
     }
 }
@@ -300,9 +299,6 @@ impl Step {
             (What::Other, Content::Length(_)) if is_short => by(first(head)),
             (What::OtherKey, Content::Length(entry)) if is_short => {
                 match (key_bytes_that_tell(entry, 8 - head - 2, wanted), looked.plain) {
-                    (Some(told), Some(_)) if wanted.shows_all && head == 2 => {
-                        Self { mask: first(head + 2 + told) & !LENGTH, advance: Advance::OtherKey, ..by_look }
-                    }
                     (Some(told), Some((key, _))) if !wanted.shows_all => {
                         Self { value_at: (head + 2 + key.len()) as u32, ..by(first(head + 2 + told)) }
                     }
@@ -371,6 +367,17 @@ fn look<'m>(message: &'m [u8], at: usize, wanted: &Wanted) -> Option<Looked<'m>>
         _ => What::Other,
     };
     Some(Looked { field, what, plain })
+}
+
+/// The attribute that begins at a place, with its key and value; None where there is none, or one of another form.
+#[inline(always)]
+fn attribute_at(message: &[u8], at: usize, number: u32) -> Option<(&[u8], (&[u8], &[u8]))> {
+    let (&[tag, size], rest) = message.get(at..)?.split_first_chunk()?;
+    if u32::from(tag) != number << 3 | 2 || size >= 0x80 {
+        return None;
+    }
+    let entry = rest.get(..size.into())?;
+    plain_attribute(entry).map(|plain| (entry, plain))
 }
 
 /// The bits of so many bytes at the beginning of a word.

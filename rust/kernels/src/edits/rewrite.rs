@@ -79,7 +79,10 @@ impl Run<'_, '_> {
                     at = message.len();
                 }
                 _ => {
-                    out.extend_from_slice(&message[at..entry.start]);
+                    // Of several that go, most stand side by side.
+                    if at < entry.start {
+                        out.extend_from_slice(&message[at..entry.start]);
+                    }
                     at = entry.end;
                 }
             }
