@@ -4,15 +4,18 @@ A function is written as a factory: it is given its arguments once, when a state
 called for every item. Constants (`str`, `int`, …) it is given as they are, all else as getters.
 """
 
+import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Any, Protocol, TypeVar
 
-from airis.ottl.texts import go_int, text_of
+from airis.ottl.texts import go_float, go_int, text_of
 from airis.ottl.values import Duration, EvaluationError, Time, Value, type_name
 
 T = TypeVar("T")
+
+_LIMIT = 1 << 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +69,13 @@ def _int_like(value: Value) -> int | None:
         case int():
             return value
         case float():
-            return int(value)
+            # Go makes the least number of what does not fit.
+            return int(value) if -_LIMIT <= value < _LIMIT else -_LIMIT
         case str():
             try:
                 return go_int(value)
             except ValueError:
-                raise EvaluationError(f"{value!a} is no whole number") from None
+                return None  # alone among its like this gives nil, and no error
         case _:
             raise EvaluationError(f"{type_name(value)} cannot be made an int")
 
@@ -84,11 +88,29 @@ def _float_like(value: Value) -> float | None:
             return float(value)
         case str():
             try:
-                return float(value)
+                return go_float(value)
             except ValueError:
                 raise EvaluationError(f"{value!a} is no number") from None
         case _:
             raise EvaluationError(f"{type_name(value)} cannot be made a double")
+
+
+def _bytes_like(value: Value) -> bytes:
+    match value:
+        case None:
+            return b""
+        case bool():
+            return bytes([value])
+        case int():
+            return (value % (1 << 64)).to_bytes(8, "big")
+        case float():
+            return struct.pack(">d", value)
+        case str():
+            return value.encode()
+        case bytes() if type(value) is bytes:
+            return value
+        case _:
+            raise EvaluationError(f"{type_name(value)} cannot be made bytes")
 
 
 def _bool_like(value: Value) -> bool | None:
@@ -122,6 +144,7 @@ BytesGetter = Annotated[Callable[[Any], bytes], Kind("bytes", _exactly(bytes, "b
 StringLikeGetter = Annotated[Callable[[Any], str | None], Kind("what can be a string", _text_like)]
 IntLikeGetter = Annotated[Callable[[Any], int | None], Kind("what can be an int", _int_like)]
 FloatLikeGetter = Annotated[Callable[[Any], float | None], Kind("what can be a double", _float_like)]
+BytesLikeGetter = Annotated[Callable[[Any], bytes], Kind("what can be bytes", _bytes_like)]
 BoolLikeGetter = Annotated[Callable[[Any], bool | None], Kind("what can be a bool", _bool_like)]
 
 PLACE = Kind("a path")
@@ -129,9 +152,20 @@ PLACE = Kind("a path")
 FUNCTION = Kind("a function")
 ENUM = Kind("an enumerator")
 
+
+@dataclass(frozen=True, slots=True)
+class LambdaKind(Kind):
+    """A function of so many arguments that is written out."""
+
+    count: int = 0
+
+
 PlaceArgument = Annotated[Place, PLACE]
 FunctionArgument = Annotated[Function, FUNCTION]
 EnumArgument = Annotated[int, ENUM]
+Lambda0 = Annotated[Function, LambdaKind("a function such as () => true", count=0)]
+Lambda2 = Annotated[Function, LambdaKind("a function such as (key, value) => true", count=2)]
+Lambda3 = Annotated[Function, LambdaKind("a function such as (sum, key, value) => sum + value", count=3)]
 
 CONSTANTS: Mapping[type, str] = {
     str: "a string that is written out",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, NoReturn, Protocol, Union, cast, get_args, get_origin
 
-from airis.ottl.arguments import CONSTANTS, ENUM, FUNCTION, PLACE, Constant, Kind, Place, checked
+from airis.ottl.arguments import CONSTANTS, ENUM, FUNCTION, PLACE, Constant, Kind, LambdaKind, Place, checked
 from airis.ottl.parser import is_enumerator, parse_condition, parse_statement, parse_value
 from airis.ottl.registry import Declared, Functions, Parameter
 from airis.ottl.syntax import (
@@ -99,13 +99,17 @@ class Compiler:
 class _Compilation:
     """Of one text."""
 
-    def __init__(self, compiler: Compiler, text: str, parameters: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self, compiler: Compiler, text: str, parameters: Mapping[str, int] | None = None, depth: int = 0
+    ) -> None:
         self.context = compiler.context
         self.functions = compiler.functions
         self.compiler = compiler
         self.text = text
         self.parameters = parameters or {}
-        """Of lambdas around."""
+        """Of lambdas around, and the place of each among their arguments."""
+        self.depth = depth
+        """How many arguments these have, those without a name included."""
 
     def fail(self, reason: str, node: Node) -> NoReturn:
         raise OttlError(reason, self.text, node.at, node.end)
@@ -271,6 +275,10 @@ class _Compilation:
         kind = cast(Kind, wanted.__metadata__[0])
         if kind is FUNCTION:
             return self.handed_on(node, what)
+        if isinstance(kind, LambdaKind):
+            if not isinstance(node, Lambda) or len(node.parameters) != kind.count:
+                self.fail(f"{what} is {kind.name}", node)
+            return self.lambda_(node)
         if isinstance(node, Lambda):
             self.fail(f"{what} is {kind.name}, not a function", node)
         if kind is PLACE:
@@ -321,14 +329,9 @@ class _Compilation:
         return call
 
     def lambda_(self, node: Lambda) -> Callable[..., Value]:
-        base = len(self.parameters)
-        inner = _Compilation(
-            self.compiler,
-            self.text,
-            {**self.parameters, **{name: base + index for index, name in enumerate(node.parameters)}},
-        )
-        body = inner.getter(node.body)
-        count = len(node.parameters)
+        base, count = self.depth, len(node.parameters)
+        own = {name: base + index for index, name in enumerate(node.parameters)}
+        body = _Compilation(self.compiler, self.text, {**self.parameters, **own}, base + count).getter(node.body)
 
         def call(here: Any, *values: Value) -> Value:
             if len(values) < count:
@@ -362,7 +365,12 @@ class _Frame:
 
 def _walked(value: Value, keys: Sequence[Getter], here: Any) -> Value:
     for key in keys:
-        value = taken(value, key(here))
+        name = key(here)
+        if (
+            isinstance(value, dict) and isinstance(name, str) and name not in value
+        ):  # which a path may name, and nothing else
+            raise EvaluationError(f"there is no key {name!a} in the map")
+        value = taken(value, name)
     return value
 
 

@@ -11,6 +11,7 @@ from typing import Any, cast
 from airis.component import Config, Factory, Kind, load
 from airis.config.options import EACH, Option, in_words, walk
 from airis.config.schema import ServiceOptions, spellings
+from airis.service import language
 
 INDEX = "components.md"
 _FOLDER = "components"
@@ -33,13 +34,13 @@ that is off is on as soon as it is there, even as null; `enabled: false` in it t
 def pages() -> dict[str, str]:
     """File name below ``docs/`` and content of every generated page."""
     own = [load(kind, name) for kind in Kind for name in _own_types(kind)]
-    made = {INDEX: _joined(_index(own)), _path("", "service"): _joined(_service())}
+    made = {INDEX: _joined(_index(own)), _path("", "service"): _joined(_service()), language.PAGE: language.page(_MADE)}
     return made | {_path(f.kind.section, f.type_name): _joined([_heading(f), body(f)]) for f in own}
 
 
 def is_ours(name: str) -> bool:
     """Whether a file below ``docs/`` is one that this module makes, now or before."""
-    return name == INDEX or (name.startswith(f"{_FOLDER}/") and name.endswith(".md"))
+    return name in (INDEX, language.PAGE) or (name.startswith(f"{_FOLDER}/") and name.endswith(".md"))
 
 
 def body(factory: Factory) -> str:

@@ -1,6 +1,5 @@
 """The editors: what changes telemetry."""
 
-import base64
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,7 +16,7 @@ from airis.ottl.arguments import (
 from airis.ottl.functions.replacing import check_format, globbed, replaced
 from airis.ottl.patterns import Glob, Regex
 from airis.ottl.registry import Editor, Functions
-from airis.ottl.texts import text_of
+from airis.ottl.texts import attribute_text
 from airis.ottl.values import EvaluationError, Value, type_name
 
 EDITORS = Functions()
@@ -152,15 +151,9 @@ def stringify_all(target: PlaceArgument) -> Editor:
     """Make strings of all values of a map."""
 
     def change(_here: Any, found: Map) -> Map | None:
-        return {key: _as_text(value) for key, value in found.items()}
+        return {key: attribute_text(value) for key, value in found.items()}
 
     return _rewritten(target, change)
-
-
-def _as_text(value: Value) -> str:
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    return "" if value is None else text_of(value)
 
 
 @declare("merge_maps")
@@ -319,13 +312,13 @@ def replace_all_matches(
 @declare("replace_pattern")
 def replace_pattern(
     target: PlaceArgument,
-    regex: StringGetter,
+    regex_pattern: StringGetter,
     replacement: StringGetter,
     function: FunctionArgument | None = None,
     replacement_format: str | None = None,
 ) -> Editor:
     """Replace what a pattern finds in a string."""
-    compiled = prepared(regex, Regex)
+    compiled = prepared(regex_pattern, Regex)
     check_format(replacement_format)
 
     def edit(here: Any) -> None:
@@ -345,7 +338,7 @@ def replace_pattern(
 def replace_all_patterns(
     target: PlaceArgument,
     mode: str,
-    regex: StringGetter,
+    regex_pattern: StringGetter,
     replacement: StringGetter,
     function: FunctionArgument | None = None,
     replacement_format: str | None = None,
@@ -353,7 +346,7 @@ def replace_all_patterns(
     """Replace what a pattern finds in the keys or in the string values of a map."""
     if mode not in ("key", "value"):
         raise ValueError(f"mode is key or value, not {mode!a}")
-    compiled = prepared(regex, Regex)
+    compiled = prepared(regex_pattern, Regex)
     check_format(replacement_format)
 
     def change(here: Any, found: Map) -> Map | None:

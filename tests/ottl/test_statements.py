@@ -7,11 +7,11 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 
 from airis.ottl.compiler import Compiler
 from airis.ottl.contexts import CONTEXTS, Here
-from airis.ottl.functions import EDITORS
+from airis.ottl.functions import TRANSFORM
 from airis.ottl.syntax import OttlError
 from airis.ottl.values import EvaluationError, Value, from_attributes, write_attributes
 
-COMPILER = Compiler(CONTEXTS["span"], EDITORS)
+COMPILER = Compiler(CONTEXTS["span"], TRANSFORM)
 
 
 def here(**attributes: Value) -> Here:
@@ -63,6 +63,7 @@ MAP = {"n": "test", "a": {"s": "first", "h": 1}, "o": ["u1", "u2"]}
         ("truncate_all(attributes, 3)", {"a": "abcd", "b": "aéé", "c": 12345}, {"a": "abc", "b": "aé", "c": 12345}),
         ('truncate_all(attributes, 5, truncation_marker="…")', {"a": "abcdef"}, {"a": "ab…"}),
         ("stringify_all(attributes)", {"z": b"\xff", "n": None}, {"z": "/w==", "n": ""}),
+        ("stringify_all(attributes)", {"a": 2.0, "b": 1e-7, "c": [1e21]}, {"a": "2", "b": "1e-7", "c": "[1e+21]"}),
         ("stringify_all(attributes)", {"a": 1, "b": [1, "x"], "c": 1.5}, {"a": "1", "b": '[1,"x"]', "c": "1.5"}),
         ('merge_maps(attributes, {"a": 9, "z": 8}, "insert")', {"a": 1}, {"a": 1, "z": 8}),
         ('merge_maps(attributes, {"a": 9, "z": 8}, "update")', {"a": 1}, {"a": 9}),
@@ -188,6 +189,7 @@ def test_an_error_points_at_its_line() -> None:
         ('delete_key(attributes, attributes["l"])', "expected string, not list"),
         ('replace_pattern(attributes["l"], "a", "b")', "expected a string, not list"),
         ('delete_index(attributes["l"], 4)', "no items from 4 up to 5"),
+        ('set(attributes["x"], Values({"a": {}})[0]["b"])', "there is no key 'b' in the map"),
     ],
 )
 def test_what_cannot_be_done_to_an_item_leaves_it_as_it_is(statement: str, reason: str) -> None:

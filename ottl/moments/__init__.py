@@ -1,0 +1,1 @@
+"""Times and durations as texts, the way Go and the Collector read and write them."""
