@@ -46,3 +46,10 @@ def _in_json(value: object) -> str:
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     raise TypeError
+
+
+def as_string(value: Value) -> str:
+    """A value as a string, as telemetry's own conversion gives it: bytes in Base64, nothing as nothing."""
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    return "" if value is None else text_of(value)

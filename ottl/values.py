@@ -8,6 +8,8 @@ from typing import Any, cast
 
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
+from airis.proto.otlp import MAX_DEPTH
+
 
 class EvaluationError(Exception):
     """A statement that cannot be carried out on one item; what is done then is for `error_mode` to say."""
@@ -227,8 +229,17 @@ def from_attributes(attributes: Sequence[KeyValue]) -> dict[str, Value]:
     return found
 
 
-def write_any(target: AnyValue, value: Value) -> None:
-    """Make an AnyValue hold a value; raises EvaluationError for one that telemetry does not have."""
+_ROOM = MAX_DEPTH - 20
+"""Messages in one another that a value may be made of: the others are those around it. Deeper ones cannot be read."""
+
+
+def write_any(target: AnyValue, value: Value, room: int = _ROOM) -> None:
+    """Make an AnyValue hold a value; raises EvaluationError for one that telemetry does not have, or too deep a one.
+
+    `room` is how many messages in one another it may be made of.
+    """
+    if room <= 0:
+        raise EvaluationError("the value has too many lists and maps in one another to be sent on")
     match value:
         case None:
             target.Clear()
@@ -246,19 +257,19 @@ def write_any(target: AnyValue, value: Value) -> None:
             target.Clear()
             target.array_value.SetInParent()
             for item in value:
-                write_any(target.array_value.values.add(), item)
+                write_any(target.array_value.values.add(), item, room - 2)
         case dict():
             target.Clear()
             target.kvlist_value.SetInParent()
-            write_attributes(target.kvlist_value.values, value)
+            write_attributes(target.kvlist_value.values, value, room - 3)
         case _:
             raise EvaluationError(f"{type_name(value)} cannot be kept in telemetry; make a string or a number of it")
 
 
-def write_attributes(target: Any, values: Mapping[str, Value]) -> None:
-    """Make a repeated field of KeyValues hold a map, and nothing else."""
+def write_attributes(target: Any, values: Mapping[str, Value], room: int = _ROOM) -> None:
+    """Make a repeated field of KeyValues hold a map, and nothing else; raises EvaluationError as `write_any`."""
     del target[:]
     for key, value in values.items():
         attribute = target.add()
         attribute.key = key
-        write_any(attribute.value, value)
+        write_any(attribute.value, value, room)

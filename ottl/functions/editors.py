@@ -1,6 +1,5 @@
 """The editors: what changes telemetry."""
 
-import base64
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,7 +16,7 @@ from airis.ottl.arguments import (
 from airis.ottl.functions.replacing import check_format, globbed, replaced
 from airis.ottl.patterns import Glob, Regex
 from airis.ottl.registry import Editor, Functions
-from airis.ottl.texts import text_of
+from airis.ottl.texts import as_string
 from airis.ottl.values import EvaluationError, Value, type_name
 
 EDITORS = Functions()
@@ -152,15 +151,9 @@ def stringify_all(target: PlaceArgument) -> Editor:
     """Make strings of all values of a map."""
 
     def change(_here: Any, found: Map) -> Map | None:
-        return {key: _as_text(value) for key, value in found.items()}
+        return {key: as_string(value) for key, value in found.items()}
 
     return _rewritten(target, change)
-
-
-def _as_text(value: Value) -> str:
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    return "" if value is None else text_of(value)
 
 
 @declare("merge_maps")
