@@ -198,3 +198,18 @@ def test_what_cannot_be_done_to_an_item_leaves_it_as_it_is(statement: str, reaso
         COMPILER.statement(statement)(item)
 
     assert item.owner.SerializeToString() == before
+
+
+@pytest.mark.parametrize("place", ['attributes["b"]["c"]', 'attributes["a"]', "attributes"])
+def test_a_value_that_could_not_be_read_again_is_not_written(place: str) -> None:
+    item = here(a="text")
+    deep: Value = "text"
+    for _ in range(60):
+        deep = {"deeper": [deep]}
+    item.cache["deep"] = {"a": deep}
+    before = item.owner.SerializeToString()
+
+    with pytest.raises(EvaluationError, match="too many lists and maps in one another"):
+        COMPILER.statement(f'set({place}, cache["deep"])')(item)
+
+    assert item.owner.SerializeToString() == before

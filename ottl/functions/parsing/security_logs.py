@@ -68,7 +68,7 @@ def _extensions(text: str) -> dict[str, Value]:
     keys = list(_CEF_KEY.finditer(text))
     ends = [*(key.start() for key in keys[1:]), len(text)]
     found: dict[str, Value] = {}
-    for key, end in zip(keys, ends, strict=True):
+    for key, end in zip(keys, ends, strict=False):  # without a key there is an end all the same
         value = text[key.end() : end].rstrip(" ")
         found[key[1]] = _CEF_IN_VALUE.sub(lambda escape: _LINE_BREAKS.get(escape[1], escape[1]), value)
     return found

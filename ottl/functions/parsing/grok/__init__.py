@@ -18,8 +18,10 @@ _REFERENCE = re.compile(r"%\{(\w+)(?::([\w.]+)(?::(\w+))?)?\}", re.ASCII)
 _DOT = "___"
 """Stands for a dot in the name of a group, which RE2 does not take there."""
 
-LONGEST_EXPANDED = 1 << 20
-"""Characters of a pattern with all in it: one that refers to itself would have no end."""
+MOST_ROUNDS = 100
+"""Patterns in one another: one that refers to itself would have no end."""
+LONGEST_EXPANDED = 1 << 17
+"""Characters of a pattern with all in it, which is what a regular expression may have."""
 
 _BOOLS = {
     **dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True),
@@ -58,11 +60,13 @@ class Grok:
         self.has_names = any(self._regex.groups)
 
     def _expanded(self, pattern: str) -> str:
-        while _REFERENCE.search(pattern):
+        for _ in range(MOST_ROUNDS):
+            if not _REFERENCE.search(pattern):
+                return pattern
             pattern = _REFERENCE.sub(self._definition, pattern)
             if len(pattern) > LONGEST_EXPANDED:
                 raise ValueError(f"the grok pattern has more than {LONGEST_EXPANDED} characters when it is expanded")
-        return pattern
+        raise ValueError(f"the grok pattern has more than {MOST_ROUNDS} patterns in one another: does one need itself?")
 
     def _definition(self, found: re.Match[str]) -> str:
         syntax, name, kind = found.groups()

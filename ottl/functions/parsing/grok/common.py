@@ -11,12 +11,15 @@ _DOTTED = rf"{_OCTET}(?:\.{_OCTET}){{3}}"
 
 
 def _ipv6() -> str:
-    """Every place at which ``::`` can stand for groups that are zero, and an IPv4 address can be the last two."""
-    forms = [rf"(?:{_HEX16}:){{7}}(?:{_HEX16}|:)", rf"(?:{_HEX16}:){{6}}(?::{_HEX16}|{_DOTTED}|:)"]
+    """Every place at which ``::`` can stand for groups that are zero, and an IPv4 address can be the last two.
+
+    The first form that matches is taken, so those with an IPv4 address are in front: its first number is a group, too.
+    """
+    forms = [rf"(?:{_HEX16}:){{7}}(?:{_HEX16}|:)", rf"(?:{_HEX16}:){{6}}(?:{_DOTTED}|:{_HEX16}|:)"]
     for before in range(5, 0, -1):
         skipped = rf"(?::{_HEX16}){{0,{5 - before}}}:{_DOTTED}" if before < 5 else rf":{_DOTTED}"
-        forms.append(rf"(?:{_HEX16}:){{{before}}}(?:(?::{_HEX16}){{1,{7 - before}}}|{skipped}|:)")
-    forms.append(rf":(?:(?::{_HEX16}){{1,7}}|(?::{_HEX16}){{0,5}}:{_DOTTED}|:)")
+        forms.append(rf"(?:{_HEX16}:){{{before}}}(?:{skipped}|(?::{_HEX16}){{1,{7 - before}}}|:)")
+    forms.append(rf":(?:(?::{_HEX16}){{0,5}}:{_DOTTED}|(?::{_HEX16}){{1,7}}|:)")
     return f"(?:{'|'.join(forms)})(?:%.+)?"
 
 

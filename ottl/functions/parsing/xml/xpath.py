@@ -120,8 +120,8 @@ FUNCTIONS: dict[str, tuple[int, int]] = {
 _TOKENS = re.compile(
     r"""\s*(?:(?P<number>\d+(?:\.\d*)?|\.\d+)
     | (?P<text>"[^"]*"|'[^']*')
-    | (?P<name>[^\W\d][\w.-]*(?::(?:[^\W\d][\w.-]*|\*))?(?!:))
     | (?P<axis>[a-z][a-z-]*)(?=\s*::)
+    | (?P<name>[^\W\d][\w.-]*(?::(?:[^\W\d][\w.-]*|\*))?)
     | (?P<operator>::|//|\.\.|!=|<=|>=|[()\[\].@,/|+\-=<>*]))""",
     re.VERBOSE,
 )
