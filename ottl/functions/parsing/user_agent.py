@@ -6,6 +6,7 @@ Python backtracks, which a hostile text could use: one of those in linear time i
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 from airis.ottl.arguments import StringGetter
@@ -22,7 +23,7 @@ _NEEDED = "it needs the packages ua-parser and ua-parser-rs: pip install 'airis[
 def _parser() -> Callable[[str], Any]:
     """Of a text the browser and the system; ValueError where the packages are missing."""
     try:
-        import ua_parser
+        ua_parser: Any = import_module("ua_parser")
     except ImportError:
         raise ValueError(_NEEDED) from None
     resolver = ua_parser.RegexResolver or ua_parser.Re2Resolver
@@ -30,7 +31,11 @@ def _parser() -> Callable[[str], Any]:
         raise ValueError(_NEEDED)
     parser = ua_parser.Parser(resolver(ua_parser.load_builtins()))
     domains = ua_parser.Domain.USER_AGENT | ua_parser.Domain.OS
-    return lambda text: parser(text, domains)
+
+    def parse(text: str) -> Any:
+        return parser(text, domains)
+
+    return parse
 
 
 def _version(parts: Sequence[str | None]) -> str:

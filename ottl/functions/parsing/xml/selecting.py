@@ -285,7 +285,7 @@ def _string(value: Found) -> str:
         case list():
             return value[0].text() if value else ""
         case _:
-            return value
+            return str(value)
 
 
 def _number(value: Found) -> float:

@@ -48,13 +48,13 @@ class Node:
         if self.kind not in ("element", "document"):
             return self.data
         pieces: list[str] = []
-        waiting = [self]
+        waiting: list[Node] = [self]
         while waiting:
             node = waiting.pop()
             if node.is_text:
                 pieces.append(node.data)
             elif node.kind in ("element", "document"):
-                waiting += reversed(node.children)
+                waiting.extend(reversed(node.children))
         return "".join(pieces)
 
     def add(self, child: "Node") -> None:
