@@ -6,6 +6,8 @@ DEEPEST = 100
 """Objects, lists or elements in one another. The Collector takes 10,000 in XML; a payload cannot hold as many."""
 LONGEST = 4 << 20
 """Characters of a document, before and after it was edited."""
+MOST_NODES = 50_000
+"""Elements, attributes, texts and the like of an XML document."""
 
 
 def within_limits(text: str, what: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from airis.ottl.arguments import StringGetter
+from airis.ottl.functions.parsing.limits import MOST_NODES
 from airis.ottl.functions.parsing.xml.selecting import XPath
 from airis.ottl.functions.parsing.xml.tree import Node, parse, render
 from airis.ottl.registry import Converter, Functions
@@ -69,7 +70,10 @@ def insert_xml(target: StringGetter, x_path: str, sub_document: StringGetter) ->
 
     def change(here: Any, document: Node) -> None:
         inserted = [node for node in parse(sub_document(here)).children if node.name != "xml"]
-        for node in chosen.select(document):
+        places = chosen.select(document)
+        if len(places) * len(inserted) > MOST_NODES:
+            raise EvaluationError(f"the XML document would have more than {MOST_NODES} elements, attributes and texts")
+        for node in places:
             if node.kind not in ("element", "document"):
                 raise EvaluationError(f"the XPath selects {node.name or node.data!a}, which is no element")
             node.children += inserted  # which are only written after this

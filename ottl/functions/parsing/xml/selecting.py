@@ -22,7 +22,7 @@ from airis.ottl.values import EvaluationError
 
 Found = list[Node] | str | float | bool
 
-MOST_VISITS = 1_000_000
+MOST_VISITS = 500_000
 """Nodes that are looked at for one document: a path with many ``//`` would look at them over and over."""
 
 _NUMBER = re.compile(r"\s*-?(?:\d+(?:\.\d*)?|\.\d+)\s*", re.ASCII)

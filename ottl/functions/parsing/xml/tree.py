@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 from xml.parsers import expat
 
-from airis.ottl.functions.parsing.limits import DEEPEST, LONGEST, within_limits
+from airis.ottl.functions.parsing.limits import DEEPEST, LONGEST, MOST_NODES, within_limits
 from airis.ottl.values import EvaluationError
 
 Kind = Literal["document", "element", "attribute", "text", "cdata", "comment", "instruction", "doctype"]
@@ -104,8 +104,15 @@ class _Builder:
         self.document = Node("document")
         self._here = self.document
         self._depth = 0
+        self._count = 0
         self._in_cdata = False
         self._cdata: list[str] = []
+
+    def _add(self, node: Node) -> None:
+        self._count += 1 + len(node.attributes)
+        if self._count > MOST_NODES:
+            raise EvaluationError(f"the XML document has more than {MOST_NODES} elements, attributes and texts")
+        self._here.add(node)
 
     def feed(self, text: str) -> None:
         """Add what is in a text; raises EvaluationError."""
@@ -115,8 +122,8 @@ class _Builder:
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
         parser.CharacterDataHandler = self._characters
-        parser.CommentHandler = lambda data: self._here.add(Node("comment", data=data))
-        parser.ProcessingInstructionHandler = lambda name, data: self._here.add(Node("instruction", name, data))
+        parser.CommentHandler = lambda data: self._add(Node("comment", data=data))
+        parser.ProcessingInstructionHandler = lambda name, data: self._add(Node("instruction", name, data))
         parser.StartCdataSectionHandler = self._start_cdata
         parser.EndCdataSectionHandler = self._end_cdata
         self._here, self._depth = self.document, 0
@@ -136,7 +143,7 @@ class _Builder:
         element = Node("element", name)
         pairs = zip(attributes[::2], attributes[1::2], strict=True)
         element.attributes = [Node("attribute", key, value, element) for key, value in pairs]
-        self._here.add(element)
+        self._add(element)
         self._here = element
 
     def _end(self, _name: str) -> None:
@@ -148,7 +155,7 @@ class _Builder:
         if self._in_cdata:
             self._cdata.append(data)
         else:
-            self._here.add(Node("text", data=data))
+            self._add(Node("text", data=data))
 
     def _start_cdata(self) -> None:
         self._in_cdata = True
@@ -156,7 +163,7 @@ class _Builder:
 
     def _end_cdata(self) -> None:
         self._in_cdata = False
-        self._here.add(Node("cdata", data="".join(self._cdata)))
+        self._add(Node("cdata", data="".join(self._cdata)))
 
 
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&#34;", "'": "&#39;"})
