@@ -2,7 +2,7 @@
 
 import pytest
 
-from airis.ottl.functions.parsing.limits import DEEPEST, LONGEST
+from airis.ottl.functions.parsing.limits import DEEPEST, LONGEST, MOST_NODES
 from airis.ottl.functions.parsing.xml.selecting import XPath
 from airis.ottl.functions.parsing.xml.tree import parse
 from tests.ottl.evaluating import is_refused_at_load, is_refused_on_the_item, value_of
@@ -241,6 +241,8 @@ DEEP = "<a>" * (DEEPEST + 1) + "</a>" * (DEEPEST + 1)
         (FILE, "could define entities"),
         (DEEP, f"more than {DEEPEST} elements in one another"),
         ("<a>" + "x" * LONGEST + "</a>", f"more than {LONGEST} are not parsed"),
+        ("<a/>" * (MOST_NODES + 1), f"more than {MOST_NODES} elements"),
+        ("<a b='1' c='2'/>" * (MOST_NODES // 3 + 1), f"more than {MOST_NODES} elements"),
         (None, "expected string, not nil"),
         (1, "expected string, not int"),
     ],
@@ -258,10 +260,9 @@ def test_parse_xml_takes_one_element(document: str, reason: str) -> None:
 
 
 def test_a_document_cannot_grow_without_end() -> None:
-    documents = "<a/>" * 5000
-    is_refused_on_the_item(
-        'InsertXML(body, "//a", attributes["sub"])', "would have more than", documents, sub=documents
-    )
+    insert = 'InsertXML(body, "//a", attributes["sub"])'
+    is_refused_on_the_item(insert, f"would have more than {MOST_NODES}", "<a/>" * 5000, sub="<a/>" * 5000)
+    is_refused_on_the_item(insert, f"would have more than {LONGEST}", "<a/>" * 5000, sub=f"<b>{'x' * 1000}</b>")
 
 
 def test_an_xpath_cannot_look_at_nodes_without_end() -> None:
