@@ -267,6 +267,15 @@ def test_a_document_cannot_grow_without_end() -> None:
 
 def test_an_xpath_cannot_look_at_nodes_without_end() -> None:
     is_refused_on_the_item('GetXML(body, "//a[//a = 1]")', "looks at more than", "<a/>" * 5000)
+    is_refused_on_the_item('GetXML(body, "//a[following::a = preceding::a]")', "looks at more than", "<a/>" * 5000)
+    long = f"<b>{'x' * 1_000_000}</b>" + "<a/>" * 5000
+    is_refused_on_the_item('GetXML(body, "//a[contains(/, 1)]")', "looks at more than", long)
+    is_refused_on_the_item('GetXML(body, "//a[/b = /]")', "looks at more than", long)
+
+
+def test_many_nodes_are_removed_at_once() -> None:
+    assert value_of('RemoveXML(body, "//a")', "<b>" + "<a/>" * 40_000 + "</b>") == "<b></b>"
+    assert value_of('RemoveXML(body, "//@*")', "<b " + " ".join(f"a{n}=''" for n in range(40_000)) + "/>") == "<b></b>"
 
 
 def test_nodes_are_chosen_in_the_order_of_the_document() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from airis.ottl.arguments import StringGetter
 from airis.ottl.functions.parsing.limits import MOST_NODES
 from airis.ottl.functions.parsing.xml.selecting import XPath
-from airis.ottl.functions.parsing.xml.tree import Node, parse, render
+from airis.ottl.functions.parsing.xml.tree import Node, parse, remove, render
 from airis.ottl.registry import Converter, Functions
 from airis.ottl.values import EvaluationError, Value
 
@@ -56,9 +56,8 @@ def remove_xml(target: StringGetter, x_path: str) -> Converter:
     chosen = XPath(x_path)
 
     def change(_here: Any, document: Node) -> None:
-        for node in chosen.select(document):
-            if node.kind in ("element", "attribute", "text", "cdata", "comment"):
-                node.remove()
+        kinds = ("element", "attribute", "text", "cdata", "comment")
+        remove([node for node in chosen.select(document) if node.kind in kinds])
 
     return _edited(target, change)
 
@@ -87,13 +86,13 @@ def convert_attributes_to_elements_xml(target: StringGetter, x_path: str | None 
     chosen = XPath(x_path or "//@*")
 
     def change(_here: Any, document: Node) -> None:
-        for node in chosen.select(document):
-            if node.kind == "attribute" and node.parent is not None:
-                element = Node("element", node.local_name)
-                if node.data:
-                    element.add(Node("text", data=node.data))
-                node.parent.add(element)
-                node.remove()
+        attributes = [node for node in chosen.select(document) if node.kind == "attribute"]
+        for attribute in attributes:
+            element = Node("element", attribute.local_name)
+            element.add(Node("text", data=attribute.data))
+            if attribute.parent is not None:
+                attribute.parent.add(element)
+        remove(attributes)
 
     return _edited(target, change)
 

@@ -1,10 +1,10 @@
-"""The nodes that an XPath expression selects, with the conversions of XPath 1.0, sections 3 and 4."""
+"""The nodes that an XPath expression selects."""
 
 import math
-import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 
+from airis.ottl.functions.parsing.xml.plain import OF_NUMBERS, Plain, boolean, holds, number, of_texts, reckoned, string
 from airis.ottl.functions.parsing.xml.tree import Node
 from airis.ottl.functions.parsing.xml.xpath import (
     Axis,
@@ -20,12 +20,13 @@ from airis.ottl.functions.parsing.xml.xpath import (
 )
 from airis.ottl.values import EvaluationError
 
-Found = list[Node] | str | float | bool
+Found = list[Node] | Plain
 
+CHARACTERS_OF_A_VISIT = 256
+"""So many characters of a text that is looked at count as a node."""
 MOST_VISITS = 500_000
 """Nodes that are looked at for one document: a path with many ``//`` would look at them over and over."""
 
-_NUMBER = re.compile(r"\s*-?(?:\d+(?:\.\d*)?|\.\d+)\s*", re.ASCII)
 _REVERSE = frozenset(("parent", "ancestor", "ancestor-or-self", "preceding", "preceding-sibling"))
 
 
@@ -57,6 +58,7 @@ class _Selection:
         self.document = document
         self.visits = 0
         self.numbers: dict[int, int] = {}
+        self.texts: dict[int, str] = {}
 
     def visited(self, count: int = 1) -> None:
         self.visits += count
@@ -100,7 +102,7 @@ class _Selection:
         for index, node in enumerate(nodes, 1):
             self.visited()
             value = self.evaluate(predicate, _Place(node, index, len(nodes)))
-            if value == index if type(value) is float else _boolean(value):
+            if value == index if type(value) is float else boolean(value):
                 kept.append(node)
         return kept
 
@@ -109,8 +111,8 @@ class _Selection:
         if len(unordered) < 2:
             return unordered
         if not self.numbers:
-            for number, node in enumerate(_all(self.document)):
-                self.numbers[id(node)] = number
+            for index, node in enumerate(_all(self.document)):
+                self.numbers[id(node)] = index
             self.visited(len(self.numbers))
         return sorted(unordered, key=lambda node: self.numbers[id(node)])
 
@@ -148,15 +150,36 @@ class _Selection:
                 return siblings[:at][::-1]
             case "following":
                 inside = set(map(id, (node, *_inside(node))))
-                order = [one for one in _all(self.document) if one.kind != "attribute"]
-                behind = order[order.index(node) + 1 :]
-                return [one for one in behind if id(one) not in inside]
+                order = self.order()
+                return [one for one in order[order.index(node) + 1 :] if id(one) not in inside]
             case _:
                 above = set(map(id, _above(node)))
-                order = [one for one in _all(self.document) if one.kind != "attribute"]
+                order = self.order()
                 return [one for one in order[: order.index(node)][::-1] if id(one) not in above]
 
+    def order(self) -> list[Node]:
+        nodes = [self.document, *_inside(self.document)]
+        self.visited(len(nodes))
+        return nodes
+
     # Values
+
+    def text(self, node: Node) -> str:
+        """The value of an attribute, a text or a comment, or all text in an element."""
+        if node.kind not in ("element", "document"):
+            return node.data
+        if id(node) not in self.texts:
+            inside = list(_inside(node))
+            self.visited(len(inside))
+            self.texts[id(node)] = "".join(one.data for one in inside if one.is_text)
+        return self.texts[id(node)]
+
+    def plain(self, value: Found) -> Plain:
+        """Of nodes the text of the first; long texts count as many nodes."""
+        plain = (self.text(value[0]) if value else "") if isinstance(value, list) else value
+        if isinstance(plain, str):
+            self.visited(len(plain) // CHARACTERS_OF_A_VISIT)
+        return plain
 
     def evaluate(self, expression: Expression, place: _Place) -> Found:
         match expression:
@@ -177,29 +200,29 @@ class _Selection:
     def operation(self, operation: Operation, place: _Place) -> Found:
         right = partial(self.evaluate, operation.right, place)
         if operation.left is None:
-            return -_number(right())
+            return -number(self.plain(right()))
         left = self.evaluate(operation.left, place)
         match operation.operator:
             case "or":
-                return _boolean(left) or _boolean(right())
+                return boolean(left) or boolean(right())
             case "and":
-                return _boolean(left) and _boolean(right())
+                return boolean(left) and boolean(right())
             case "|":
                 both = [*_list(left), *_list(right())]
                 return self.in_order({id(node): node for node in both}.values())
             case "=" | "!=" | "<" | "<=" | ">" | ">=":
                 return self.compared(operation.operator, left, right())
             case _:
-                return _reckoned(operation.operator, _number(left), _number(right()))
+                return reckoned(operation.operator, number(self.plain(left)), number(self.plain(right())))
 
     def compared(self, operator: str, left: Found, right: Found) -> bool:
         """Of nodes, one for which it holds is enough (section 3.4)."""
         if isinstance(left, bool) or isinstance(right, bool):
-            return _holds(operator, _boolean(left), _boolean(right))
-        lefts = [node.text() for node in left] if isinstance(left, list) else [left]
-        rights = [node.text() for node in right] if isinstance(right, list) else [right]
+            return holds(operator, boolean(left), boolean(right))
+        lefts = [self.plain([node]) for node in left] if isinstance(left, list) else [left]
+        rights = [self.plain([node]) for node in right] if isinstance(right, list) else [right]
         self.visited(len(lefts) * len(rights))
-        return any(_holds(operator, a, b) for a in lefts for b in rights)
+        return any(holds(operator, a, b) for a in lefts for b in rights)
 
     def call(self, call: Call, place: _Place) -> Found:
         match call.function:
@@ -212,14 +235,25 @@ class _Selection:
             case _:
                 values = [self.evaluate(argument, place) for argument in call.arguments]
         if call.function in ("count", "sum", "name", "local-name"):
-            return _of_nodes(call.function, _list(values[0]) if values else [place.node])
+            return self.of_nodes(call.function, _list(values[0]) if values else [place.node])
         if call.function in ("boolean", "not"):
-            return _boolean(values[0]) is (call.function == "boolean")
-        first = values[0] if values else [place.node]
-        if call.function in _OF_NUMBERS:
-            return _OF_NUMBERS[call.function](_number(first))
-        texts = [_string(first), *map(_string, values[1:])]
-        return _of_texts(call.function, texts, values)
+            return boolean(values[0]) is (call.function == "boolean")
+        plain = [self.plain(value) for value in values or [[place.node]]]
+        if call.function in OF_NUMBERS:
+            return OF_NUMBERS[call.function](number(plain[0]))
+        return self.plain(of_texts(call.function, list(map(string, plain)), plain))
+
+    def of_nodes(self, function: str, nodes: list[Node]) -> Found:
+        match function:
+            case "count":
+                return float(len(nodes))
+            case "sum":
+                numbers = [number(self.plain([node])) for node in nodes]
+                return math.fsum(numbers) if all(map(math.isfinite, numbers)) else math.nan
+            case "name":
+                return nodes[0].name if nodes else ""
+            case _:
+                return nodes[0].local_name if nodes else ""
 
 
 # Axes
@@ -263,134 +297,5 @@ def _all(document: Node) -> Iterator[Node]:
         yield from node.attributes
 
 
-# Conversions
-
-
 def _list(value: Found) -> list[Node]:
     return value if isinstance(value, list) else []
-
-
-def _boolean(value: Found) -> bool:
-    return not math.isnan(value) and value != 0 if type(value) is float else bool(value)
-
-
-def _string(value: Found) -> str:
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case float():
-            if not math.isfinite(value):
-                return "NaN" if math.isnan(value) else f"{'-' if value < 0 else ''}Infinity"
-            return str(int(value)) if value.is_integer() else repr(value)
-        case list():
-            return value[0].text() if value else ""
-        case _:
-            return str(value)
-
-
-def _number(value: Found) -> float:
-    if isinstance(value, bool | float):
-        return float(value)
-    text = _string(value)
-    return float(text) if _NUMBER.fullmatch(text) else math.nan
-
-
-def _holds(operator: str, a: str | float, b: str | float) -> bool:
-    if operator in ("=", "!="):
-        if isinstance(a, float) or isinstance(b, float):
-            a, b = _number(a), _number(b)
-        return (a == b) is (operator == "=")
-    left, right = _number(a), _number(b)
-    match operator:
-        case "<":
-            return left < right
-        case "<=":
-            return left <= right
-        case ">":
-            return left > right
-        case _:
-            return left >= right
-
-
-def _reckoned(operator: str, a: float, b: float) -> float:
-    match operator:
-        case "+":
-            return a + b
-        case "-":
-            return a - b
-        case "*":
-            return a * b
-        case "div":
-            if b == 0:
-                return math.nan if a == 0 or math.isnan(a) else math.copysign(math.inf, a) * math.copysign(1, b)
-            return a / b
-        case _:
-            return math.fmod(a, b) if math.isfinite(a) and b != 0 else math.nan
-
-
-# Functions
-
-
-def _of_nodes(function: str, nodes: list[Node]) -> Found:
-    match function:
-        case "count":
-            return float(len(nodes))
-        case "sum":
-            return math.fsum(numbers) if all(map(math.isfinite, numbers := [_number([n]) for n in nodes])) else math.nan
-        case "name":
-            return nodes[0].name if nodes else ""
-        case _:
-            return nodes[0].local_name if nodes else ""
-
-
-def _whole(function: Callable[[float], float], number: float) -> float:
-    return float(function(number)) if math.isfinite(number) else number
-
-
-_OF_NUMBERS: dict[str, Callable[[float], float]] = {
-    "number": lambda number: number,
-    "floor": partial(_whole, math.floor),
-    "ceiling": partial(_whole, math.ceil),
-    "round": partial(_whole, lambda number: math.floor(number + 0.5)),
-}
-
-
-def _of_texts(function: str, texts: list[str], values: list[Found]) -> Found:
-    first = texts[0]
-    other = texts[1] if len(texts) > 1 else ""
-    match function:
-        case "string":
-            return first
-        case "concat":
-            return "".join(texts)
-        case "starts-with":
-            return first.startswith(other)
-        case "ends-with":
-            return first.endswith(other)
-        case "contains":
-            return other in first
-        case "substring-before":
-            return first.partition(other)[0] if other and other in first else ""
-        case "substring-after":
-            return first.partition(other)[2] if other else first
-        case "substring":
-            return _substring(first, [_number(value) for value in values[1:]])
-        case "string-length":
-            return float(len(first))
-        case "normalize-space":
-            return " ".join(first.split())
-        case _:
-            return _translated(first, other, texts[2])
-
-
-def _substring(text: str, numbers: list[float]) -> str:
-    start = _OF_NUMBERS["round"](numbers[0])
-    end = start + _OF_NUMBERS["round"](numbers[1]) if len(numbers) > 1 else math.inf
-    return "".join(character for position, character in enumerate(text, 1) if start <= position < end)
-
-
-def _translated(text: str, characters: str, others: str) -> str:
-    table: dict[int, str] = {}
-    for index, character in enumerate(characters):
-        table.setdefault(ord(character), others[index : index + 1])
-    return text.translate(table)

@@ -5,6 +5,7 @@ is loaded from anywhere. Several elements and texts may follow one another at th
 """
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Literal
 from xml.parsers import expat
@@ -43,30 +44,19 @@ class Node:
         """Whether it is character data of either kind."""
         return self.kind in ("text", "cdata")
 
-    def text(self) -> str:
-        """The value of an attribute, a text or a comment, or all text in an element."""
-        if self.kind not in ("element", "document"):
-            return self.data
-        pieces: list[str] = []
-        waiting: list[Node] = [self]
-        while waiting:
-            node = waiting.pop()
-            if node.is_text:
-                pieces.append(node.data)
-            elif node.kind in ("element", "document"):
-                waiting.extend(reversed(node.children))
-        return "".join(pieces)
-
     def add(self, child: "Node") -> None:
         """Put a node behind the last one in it."""
         child.parent = self
         self.children.append(child)
 
-    def remove(self) -> None:
-        """Take it out of its parent."""
-        if self.parent is not None:
-            siblings = self.parent.attributes if self.kind == "attribute" else self.parent.children
-            siblings[:] = [node for node in siblings if node is not self]
+
+def remove(nodes: Collection[Node]) -> None:
+    """Take nodes out of their parents."""
+    gone = {id(node) for node in nodes}
+    for parent in {id(node.parent): node.parent for node in nodes}.values():
+        if parent is not None:
+            parent.children = [node for node in parent.children if id(node) not in gone]
+            parent.attributes = [node for node in parent.attributes if id(node) not in gone]
 
 
 _DECLARATION = re.compile(r"<\?xml(?=\s)([^?]*(?:\?(?!>)[^?]*)*)\?>")
