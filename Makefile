@@ -1,6 +1,6 @@
 # airis: `make run` starts it, `make test` tests it; both set up all they need first.
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test check bench instructions docs lock clean
+.PHONY: help install run demo test soak check bench instructions docs lock clean
 
 # A folder of ours must never hide an installed module of the same name.
 export PYTHONSAFEPATH := 1
@@ -38,6 +38,9 @@ demo: install ## Start airis with a small shop that sends it telemetry
 
 test: install ## Run the tests (ARGS="-k batch")
 	@$(BIN)/pytest $(ARGS)
+
+soak: install ## Kill it, cut it off, fill its disk, and count (ARGS="--cell R07 --seed 5 --minutes 10", --prove)
+	@$(BIN)/python tests/faults $(ARGS)
 
 check: install ## Lint, types, Rust lints, generated docs
 	$(BIN)/ruff format --check .

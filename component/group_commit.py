@@ -59,8 +59,11 @@ class GroupCommit:
         limits: Limits,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        unheard: Callable[[Batch, BaseException | None], None] = lambda _batch, _outcome: None,
     ) -> None:
+        """`unheard` is told the outcome of a batch that was delivered, or not, when its caller had left."""
         self._deliver = deliver
+        self._unheard = unheard
         self._limits = limits
         self._clock = clock
         self._sleep = sleep
@@ -94,6 +97,10 @@ class GroupCommit:
         self._spread()
         try:
             await done
+        except asyncio.CancelledError:
+            if done.done() and not done.cancelled():  # it was answered, but left before it could hear that
+                self._unheard(batch, done.exception())
+            raise
         finally:
             if done in self._pending:  # the caller left; clients that try again and again must not fill the memory
                 self._pend(self._pending.pop(done), -1)
@@ -182,7 +189,7 @@ class GroupCommit:
         (self._full.set if full else self._full.clear)()
 
     def _refuse_pending(self, error: Retryable) -> None:
-        _answer([(batch, done) for done, batch in self._pending.items()], error)
+        self._answer([(batch, done) for done, batch in self._pending.items()], error)
         self._pending.clear()
         self._pending_items = self._pending_bytes = 0
         self._full.clear()
@@ -217,32 +224,31 @@ class GroupCommit:
             await self._deliver([batch for batch, _ in group])
         except Permanent as error:
             if len(group) == 1:
-                _answer(group, error)
+                self._answer(group, error)
             for place, single in enumerate(group if len(group) > 1 else ()):
                 try:
                     await self._settle([single])
                 except Retryable as retryable:
-                    _answer(group[place:], retryable)
+                    self._answer(group[place:], retryable)
                     raise
         except Retryable as error:
-            _answer(group, error)
+            self._answer(group, error)
             raise
         except ConsumeError as error:
-            _answer(group, error)
+            self._answer(group, error)
         except asyncio.CancelledError:
-            _answer(group, Retryable("shutting down"))
+            self._answer(group, Retryable("shutting down"))
             raise
         except Exception as error:  # a fault of ours must reach the callers, who would wait for ever
-            _answer(group, error)
+            self._answer(group, error)
         else:
-            _answer(group, None)
+            self._answer(group, None)
 
-
-def _answer(group: list[tuple[Batch, asyncio.Future[None]]], error: Exception | None) -> None:
-    for _, done in group:
-        if done.done():
-            continue
-        if error is None:
-            done.set_result(None)
-        else:
-            done.set_exception(error)
+    def _answer(self, group: list[tuple[Batch, asyncio.Future[None]]], error: Exception | None) -> None:
+        for batch, done in group:
+            if done.done():
+                self._unheard(batch, error)
+            elif error is None:
+                done.set_result(None)
+            else:
+                done.set_exception(error)

@@ -13,6 +13,9 @@ from airis.data import Batch, Signal
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
+    from airis.component.ledger import Ledger, LogState
+    from airis.component.sending import SendingSnapshot
+
 T = TypeVar("T")
 C = TypeVar("C", bound=Config)
 
@@ -47,6 +50,10 @@ class Host(Protocol):
 
     def overview(self) -> Overview:
         """What runs at this moment, and how it is."""
+        ...
+
+    def ledger(self) -> "Ledger":
+        """Where every accepted item is at this moment, and what is in the way of those that are queued."""
         ...
 
     def fail(self, component: str, error: BaseException) -> None:
@@ -106,6 +113,10 @@ class Exporter(Component[C]):
         """Whether it acknowledges before data is delivered, and counts what is delivered by itself."""
         return False
 
+    def sending_state(self) -> "SendingSnapshot | None":
+        """What is queued, under way and going wrong; None for one that sends nothing by `Sending`."""
+        return None
+
     async def consume(self, batch: Batch) -> None:
         """Deliver the batch; returning acknowledges it."""
         raise NotImplementedError
@@ -123,6 +134,9 @@ class Outputs:
 
 class Connector(Component[C]):
     """The end of some pipelines and the beginning of others; one instance serves all that name it."""
+
+    keeps_items = False
+    """Whether every item that it takes is handed on, held, or counted by `left_out`, as the ledger checks then."""
 
     def __init__(self, config: C, downstream: Outputs, telemetry: Telemetry) -> None:
         super().__init__(config, telemetry)
@@ -143,6 +157,10 @@ class Extension(Component[C]):
     def provides(self) -> object:
         """What other components get when they ask the host for this extension."""
         return self
+
+    def log_state(self) -> "LogState | None":
+        """Of one that has a write-ahead log."""
+        return None
 
     async def ready(self) -> None:
         """Told after the last receiver started."""

@@ -68,6 +68,11 @@ class Counter:
         with self._lock:
             return sum(self.values.values())
 
+    def samples(self) -> dict[Labels, float]:
+        """All sums by their attributes."""
+        with self._lock:
+            return dict(self.values)
+
 
 class Gauge:
     """A value that goes up and down: set by the component, or read by a function when somebody looks."""
@@ -143,6 +148,8 @@ class Metrics:
     """All instruments of one service, for whoever exposes them."""
 
     registered: dict[tuple[str, Labels], Metric] = field(default_factory=dict[tuple[str, Labels], Metric])
+    sources: list[Callable[[], Iterable[Metric]]] = field(default_factory=list[Callable[[], Iterable[Metric]]])
+    """What is worked out of several components when somebody looks, such as the ledger."""
 
     def register(self, metric: Metric) -> Instrument:
         """Keep the metric; one with its name and attributes that is there already is handed back instead."""
@@ -166,7 +173,14 @@ class Metrics:
             del self.registered[key]
 
     def __iter__(self) -> Iterator[Metric]:
-        return iter(list(self.registered.values()))
+        return iter([*self.registered.values(), *(metric for source in self.sources for metric in source())])
+
+    def of(self, name: str, kind: str, component_id: str, pipeline: str = "") -> Mapping[Labels, float]:
+        """All values of a counter or a gauge of one component; none where it has no such metric."""
+        metric = self.registered.get((name, component_attributes(kind, component_id, pipeline)))
+        if metric is None or isinstance(metric.instrument, Histogram):
+            return {}
+        return metric.instrument.samples()
 
 
 def component_attributes(kind: str, component_id: str, pipeline: str = "") -> Labels:
@@ -238,6 +252,37 @@ def by_signal(telemetry: Telemetry, name: str, what: str) -> Mapping[Signal, Cou
         )
         for signal in Signal
     }
+
+
+LEFT_OUT = "airis_{kind}_left_out_items"
+MADE = "airis_{kind}_made_items"
+HELD = "airis_{kind}_held_items"
+UNACKNOWLEDGED = "airis_{kind}_unacknowledged_items"
+
+
+def left_out(telemetry: Telemetry) -> Counter:
+    """Counts the items that a processor or a connector leaves out by choice, each under its `reason`.
+
+    They are counted behind the hand-over of what is kept, and also where that was Partial; see docs/ledger.md.
+    """
+    return telemetry.counter(LEFT_OUT.format(kind=telemetry.kind), "{item}", "Items left out by choice, by the reason.")
+
+
+def made(telemetry: Telemetry) -> Counter:
+    """Counts the items that a processor or a connector adds to what it was given."""
+    return telemetry.counter(MADE.format(kind=telemetry.kind), "{item}", "Items that came from no sender.")
+
+
+def unacknowledged(telemetry: Telemetry) -> Counter:
+    """Counts the items that were handed on, and taken, although whoever gave them was told otherwise, or has left."""
+    what = "Items handed on whose sender was told to send them again, or had left."
+    return telemetry.counter(UNACKNOWLEDGED.format(kind=telemetry.kind), "{item}", what)
+
+
+def holds(telemetry: Telemetry, read: Callable[[], float]) -> Gauge:
+    """Tells how many items a processor or a connector has acknowledged and not handed on yet."""
+    what = "Items acknowledged and not handed on yet."
+    return telemetry.gauge(HELD.format(kind=telemetry.kind), "{item}", what, read)
 
 
 def level_of(name: str) -> Level:

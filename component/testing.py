@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from airis.component.health import Overview
 from airis.component.kind import Kind
+from airis.component.ledger import Ledger
 from airis.component.lifecycle import Consumer, Outputs
 from airis.component.registry import load
 from airis.component.telemetry import Metrics, Telemetry
@@ -92,6 +93,7 @@ class FakeHost:
         self.extensions = dict(extensions or {})
         self.failures: list[tuple[str, BaseException]] = []
         self.running = Overview(0.0, (), ())
+        self.accounts = Ledger()
 
     def extension(self, component_id: str, kind: type[T]) -> T:
         """The extension given under this id."""
@@ -107,6 +109,10 @@ class FakeHost:
     def overview(self) -> Overview:
         """What the test put in `running`."""
         return self.running
+
+    def ledger(self) -> Ledger:
+        """What the test put in `accounts`."""
+        return self.accounts
 
     def fail(self, component: str, error: BaseException) -> None:
         """Note the failure."""

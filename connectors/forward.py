@@ -12,6 +12,8 @@ class ForwardConfig(Config):
 class ForwardConnector(Connector[ForwardConfig]):
     """Hand on every batch to all pipelines of its signal that name the connector as a receiver."""
 
+    keeps_items = True
+
     async def consume(self, batch: Batch) -> None:
         """Return when all these pipelines took the batch."""
         await self.downstream.by_signal[batch.signal].consume(batch)

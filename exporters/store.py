@@ -8,10 +8,21 @@ from functools import partial
 
 from pydantic import Field
 
-from airis.component import Config, Duration, Exporter, Host, Permanent, Retryable, Telemetry, Throttled, exporter
+from airis.component import (
+    Config,
+    Duration,
+    Exporter,
+    Host,
+    Permanent,
+    Retryable,
+    Telemetry,
+    Throttled,
+    exporter,
+    failpoints,
+)
 from airis.component.group_commit import GroupCommit, Limits
 from airis.component.retry import RetryConfig
-from airis.component.sending import Attempt, Sending, SendingConfig, SendingQueueConfig
+from airis.component.sending import Attempt, Sending, SendingConfig, SendingQueueConfig, SendingSnapshot
 from airis.component.sending.grouping import Grouping
 from airis.data import Batch, Signal, combined_id, join, kernels
 from airis.storage import Blocks, Store, StoreError
@@ -118,6 +129,10 @@ class StoreExporter(Exporter[StoreExporterConfig]):
         """Whether there is a queue."""
         return self.sending.has_queue
 
+    def sending_state(self) -> SendingSnapshot | None:
+        """What is queued; None without a queue."""
+        return self.sending.snapshot() if self.sending.has_queue else None
+
     async def start(self, host: Host) -> None:
         """Find the store; it is running, since extensions start first."""
         self._store = host.extension(self.config.store, Store)
@@ -178,7 +193,9 @@ class StoreExporter(Exporter[StoreExporterConfig]):
         delay = FIRST_RETRY_S
         while True:
             try:
+                failpoints.passed("store.insert")
                 await self._store.insert(table, blocks, token)
+                failpoints.passed("store.inserted")
                 break
             except StoreError as error:
                 if not error.retryable:

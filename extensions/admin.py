@@ -24,7 +24,7 @@ class AdminConfig(HttpServerConfig):
 
 @extension("admin")
 class AdminExtension(Extension[AdminConfig]):
-    """Serve `/api/v1/status`, `/api/v1/tap` and `/-/reload`: what runs, what passes, and a reload.
+    """Serve `/api/v1/status`, `/api/v1/ledger`, `/api/v1/tap` and `/-/reload`: what runs, where items are, what passes.
 
     airis's commands do not need it: they use a unix socket that the instance's owner alone reaches. Without `auth`
     whoever reaches the endpoint sees what is sent and can reload, so let it be a loopback address then, or ask for

@@ -4,13 +4,14 @@ import asyncio
 import fcntl
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator
 
 from airis.component import Config, Duration, Extension, Host, StartError, Status, Telemetry, extension
+from airis.component.ledger import LogState
 from airis.storage.wal import operations
 from airis.storage.wal.files import OsFiles
 from airis.storage.wal.format import WrongVersion
@@ -101,6 +102,7 @@ class FileStorage(Extension[FileStorageConfig]):
         super().__init__(config, telemetry)
         self._clock = clock
         self._lock: int | None = None
+        self._directory: Path | None = None
         self.service: LogService | None = None
         """The log, once started."""
         telemetry.gauge(
@@ -133,7 +135,7 @@ class FileStorage(Extension[FileStorageConfig]):
     async def start(self, host: Host) -> None:
         """Open the log; raises StartError where it cannot be read, or another process has it."""
         config = self.config
-        directory = await asyncio.to_thread(self._claim, host.data_dir)
+        directory = self._directory = await asyncio.to_thread(self._claim, host.data_dir)
         options = LogOptions(
             segment_bytes=config.segment_mib * MIB,
             max_bytes=config.max_size_mib * MIB,
@@ -200,9 +202,26 @@ class FileStorage(Extension[FileStorageConfig]):
             raise OSError("the log is closed")
         return await service.run(lambda: work(service.log))
 
-    def endpoints(self) -> Mapping[str, str]:
-        """Nothing listens."""
-        return {}
+    def log_state(self) -> LogState | None:
+        """How much room the log has, and its dead letters."""
+        if self.service is None or self._directory is None:
+            return None
+        holdings = self.service.holdings
+        try:
+            disk = os.statvfs(self._directory)
+            free_bytes = disk.f_bavail * disk.f_frsize
+        except OSError:  # it is gone, and the log will say so
+            free_bytes = 0
+        return LogState(
+            extension=self.telemetry.component_id,
+            directory=str(self._directory),
+            used_bytes=holdings.size_bytes,
+            limit_bytes=self.config.max_size_mib * MIB,
+            free_bytes=free_bytes,
+            dead_letters=holdings.dead_letters,
+            dead_bytes=holdings.dead_bytes,
+            unclaimed=holdings.owed,
+        )
 
     async def shutdown(self) -> None:
         """Close the log; what it holds is there at the next start."""

@@ -48,7 +48,7 @@ def _in_json(value: object) -> str:
     raise TypeError
 
 
-def as_string(value: Value) -> str:
+def attribute_text(value: Value) -> str:
     """A value as a string, as telemetry's own conversion gives it: bytes in Base64, nothing as nothing."""
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()

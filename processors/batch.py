@@ -19,6 +19,7 @@ from airis.component import (
     processor,
 )
 from airis.component.group_commit import GroupCommit, Limits
+from airis.component.telemetry import unacknowledged
 from airis.data import Batch, Origin, Signal, join, kernels, parts_of
 
 UNLIMITED = 2**63
@@ -115,6 +116,7 @@ class BatchProcessor(Processor[BatchConfig]):
         self.max_items = config.send_batch_max_size or UNLIMITED
         self._groups: dict[GroupKey, Group] = {}
         self._closed = False
+        self.unacknowledged = unacknowledged(telemetry)
         self.full = telemetry.counter(
             "batch_size_trigger_send", "{batch}", "Hand-overs of at least send_batch_size items."
         )
@@ -167,8 +169,18 @@ class BatchProcessor(Processor[BatchConfig]):
                 await self._deliver(batches, group.origin)
 
         limits = Limits(items=min(self.max_items, JOINED_ITEMS), in_flight=IN_FLIGHT)
-        group = Group(origin.only(self.config.metadata_keys), GroupCommit(deliver, limits))
+        commit = GroupCommit(deliver, limits, unheard=self._unheard)
+        group = Group(origin.only(self.config.metadata_keys), commit)
         return group
+
+    def _unheard(self, batch: Batch, outcome: BaseException | None) -> None:
+        """What was taken of a batch whose caller had left."""
+        if isinstance(outcome, JoinedPartial):
+            outcome = outcome.for_caller(batch)
+        if outcome is None:
+            self.unacknowledged.add(batch.items)
+        elif isinstance(outcome, Partial):
+            self.unacknowledged.add(batch.items - min(outcome.rejected, batch.items))
 
     @contextmanager
     def _using(self, key: GroupKey, group: Group) -> Generator[Group]:
@@ -206,7 +218,7 @@ class BatchProcessor(Processor[BatchConfig]):
             parts = parts_of(batch, self.max_items)
         except kernels.MalformedPayload as error:
             raise Permanent(f"it cannot be split: {error}") from error
-        refused = rejected = 0
+        refused = rejected = offered = 0
         reason = ""
         for part in parts:
             try:
@@ -215,6 +227,10 @@ class BatchProcessor(Processor[BatchConfig]):
                 refused, rejected, reason = refused + 1, rejected + part.items, error.reason
             except Partial as error:
                 rejected, reason = rejected + min(error.rejected, part.items), error.reason
+            except BaseException:
+                self.unacknowledged.add(offered - rejected)  # they come again
+                raise
+            offered += part.items
         if refused == len(parts):
             raise Permanent(reason)
         if rejected:

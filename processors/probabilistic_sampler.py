@@ -1,11 +1,13 @@
 """Keep a share of the spans and log records, chosen so that every instance makes the same choice for a trace."""
 
 import struct
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import Field, field_validator
 
-from airis.component import Config, Consumer, Permanent, Processor, Telemetry, processor
+from airis.component import Config, Consumer, Partial, Permanent, Processor, Telemetry, processor
+from airis.component.telemetry import left_out
 from airis.data import Batch, Signal, kernels
 
 LEAST_RATIO = 2.0**-56
@@ -97,6 +99,7 @@ class ProbabilisticSampler(Processor[ProbabilisticSamplerConfig]):
             signal: telemetry.counter(f"count_{signal}_sampled", "1", f"{what} that were sampled or not.")
             for signal, what in ((Signal.TRACES, "Spans"), (Signal.LOGS, "Log records"))
         }
+        self.left_out = left_out(telemetry)
         self.faults = telemetry.counter(
             "faults", "{item}", "Spans and log records whose sampling information was not there, or not usable."
         )
@@ -107,10 +110,18 @@ class ProbabilisticSampler(Processor[ProbabilisticSamplerConfig]):
             raise Permanent(f"{batch.signal} cannot be sampled")
         view = batch.view()
         kept, counts = self._sampler.apply(view)
-        if kept.items:
-            await self.downstream.consume(batch if kept is view else batch.with_view(kept))
+        try:
+            if kept.items:
+                await self.downstream.consume(batch if kept is view else batch.with_view(kept))
+        except Partial:
+            self._decide(batch, kept.items, counts.items())
+            raise
         # Behind the hand-over: a batch that was refused and sent again counts once.
-        for (policy, is_kept, fault), items in counts.items():
+        self._decide(batch, kept.items, counts.items())
+
+    def _decide(self, batch: Batch, kept: int, counts: Iterable[tuple[tuple[str, bool, str], int]]) -> None:
+        self.left_out.add(batch.items - kept, reason="sampled")
+        for (policy, is_kept, fault), items in counts:
             self.decided[batch.signal].add(items, policy=policy, sampled="true" if is_kept else "false")
             if fault:
                 self.faults.add(items, fault=fault, sampled="true" if is_kept else "false")

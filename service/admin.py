@@ -43,6 +43,7 @@ class Admin:
         routes: Routes = {
             ("POST", "/-/reload"): self._reload,
             ("GET", "/api/v1/status"): self._status,
+            ("GET", "/api/v1/ledger"): self._ledger,
             ("GET", "/api/v1/tap"): self._tap,
         }
         self._routes = _listed(routes)
@@ -157,6 +158,10 @@ class Admin:
             ],
         }
         await answer_json(send, 200, body)
+
+    async def _ledger(self, _query: Query, _receive: Receive, send: Send) -> None:
+        """Where every accepted item is; see docs/ledger.md."""
+        await answer_json(send, 200, self.service.ledger().document())
 
     def _queued(self, place: Place) -> float | None:
         """What an exporter says that it holds in its queue; None where it says nothing."""

@@ -2,8 +2,10 @@
 
 import asyncio
 import time
+from collections import Counter as Numbers
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Mapping
+from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from airis.component import ConsumeError, Consumer, Counter, Partial, Permanent, Retryable
@@ -18,6 +20,16 @@ MOST_REMEMBERED = 4096
 Outcome = BaseException | None
 Outcomes = dict[Hashable, Outcome]
 """By branch."""
+
+
+@dataclass(slots=True)
+class Copies:
+    """How the branches differ from what the source was acknowledged for, by branch."""
+
+    ahead: Numbers[Hashable] = field(default_factory=Numbers[Hashable])
+    """Items that a branch took and no sender was told to be taken, for want of another branch."""
+    recognised: Numbers[Hashable] = field(default_factory=Numbers[Hashable])
+    """Items that a sender was told to be taken though nobody took them: it had sent them twice."""
 
 
 class FanOut:
@@ -38,13 +50,16 @@ class FanOut:
         torn: Counter | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        copies: Copies | None = None,
     ) -> None:
+        """`copies` is filled in, for the ledger."""
         self.branches = dict(branches)
         self._torn = torn
         self._clock = clock
         self._sleep = sleep
         self._running: dict[tuple[Hashable, ...], _Attempt] = {}
         self._remembered: OrderedDict[bytes, _Remembered] = OrderedDict()
+        self.copies = copies or Copies()
 
     def retarget(self, branches: Mapping[Hashable, Consumer]) -> None:
         """Hand on to these from now on; what those of the same name have is remembered."""
@@ -57,14 +72,20 @@ class FanOut:
         while (running := self._running.get(key)) is not None and running.is_of(batch):
             await running.ended.wait()
             if running.is_done:
+                for name in running.outcomes:
+                    self.copies.recognised[name] += _acknowledged(running.outcomes, batch)
                 _raise_worst(running.outcomes)
                 return
         attempt = _Attempt(batch, self._recall(batch) if self._remembered else {})
         self._running[key] = attempt
+        told = 0
         try:
             await self._offer(batch, attempt.outcomes)
             attempt.is_done = not any(map(_comes_again, attempt.outcomes.values()))
+            told = _acknowledged(attempt.outcomes, batch)
         finally:
+            for name, outcome in attempt.outcomes.items():
+                self.copies.ahead[name] += _taken(outcome, batch) - told
             # Also when the caller leaves: it will send again what it got no answer for.
             self._keep(batch, attempt.outcomes)
             if self._running.get(key) is attempt:
@@ -112,7 +133,12 @@ class FanOut:
         while self._remembered and next(iter(self._remembered.values())).until < now:
             self._remembered.popitem(last=False)
         known = self._remembered.pop(_exactly(batch), None)
-        return {name: error for name, error in known.outcomes.items() if name in self.branches} if known else {}
+        if known is None:
+            return {}
+        outcomes = {name: error for name, error in known.outcomes.items() if name in self.branches}
+        for name, outcome in outcomes.items():
+            self.copies.ahead[name] -= _taken(outcome, batch)
+        return outcomes
 
     def _keep(self, batch: Batch, outcomes: Outcomes) -> None:
         """Remember who has a batch that will come again."""
@@ -150,6 +176,18 @@ class _Remembered:
     def __init__(self, outcomes: Outcomes, until: float) -> None:
         self.outcomes = outcomes
         self.until = until
+
+
+def _taken(outcome: Outcome, batch: Batch) -> int:
+    """Items that a branch has."""
+    if isinstance(outcome, Partial):
+        return batch.items - min(outcome.rejected, batch.items)
+    return batch.items if outcome is None else 0
+
+
+def _acknowledged(outcomes: Outcomes, batch: Batch) -> int:
+    """Items that the sender is told to be taken, which is what the branch has that took least."""
+    return min((_taken(outcome, batch) for outcome in outcomes.values()), default=batch.items)
 
 
 def _comes_again(error: Outcome) -> bool:

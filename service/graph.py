@@ -24,7 +24,9 @@ from airis.component import (
     Telemetry,
 )
 from airis.config import Configuration
+from airis.data import Signal
 from airis.service import observe
+from airis.service.branches import Branches, Source
 from airis.service.changes import Change, of_options, of_pipelines
 from airis.service.fan_out import FanOut
 from airis.service.node import HostOf, Node, count_before, make, outlet_of
@@ -75,6 +77,8 @@ class Graph:
         """Whose shutdown is under way; none between two of them, and before the first."""
         self.ports_changed: Callable[[bool], None] = lambda _final: None
         """Told of other ports before data passes through them, and with True when a change is complete."""
+        self.branches = Branches(metrics)
+        """What every exporter is owed."""
         self._clock = clock
         self._least_s = CLOSE_S
         self._ports: dict[Stage, Port] = {}
@@ -104,8 +108,7 @@ class Graph:
             try:
                 await self._become(old, new, made, host, failures, drain_s, START_S)
             except Exception as error:
-                for place in made.keys() - self.nodes.keys() - old.components.keys():
-                    self.metrics.remove(place.kind, place.component_id, place.pipeline)
+                self._forget(made.keys() - self.nodes.keys() - old.components.keys())
                 try:
                     again = self._make_all(self.differing(old), old)
                     await self._become(new, old, again, host, failures, drain_s, START_S)
@@ -195,6 +198,10 @@ class Graph:
             if isinstance(stage, Place) and port.in_flight
         }
 
+    def before(self, stage: Stage) -> Port | None:
+        """The port before a consumer or a pipeline, if there is one."""
+        return self._ports.get(stage)
+
     def ports(self) -> Mapping[str, tuple[Port, ...]]:
         """Where data can be watched: before pipelines, consumers, and behind receivers, by what a person calls them."""
         found: dict[str, tuple[Port, ...]] = {}
@@ -222,16 +229,22 @@ class Graph:
         leaving = {place for place in self.nodes if place in made or place not in new.components}
         await self._take_down(old, new, leaving, failures, self._clock() + drain_s)
         self.plan = new
+        self.branches.become(new)
         if host is not None:
             await self._put_up(new, made, host, failures, start_s)
+        self._forget(leaving - new.components.keys())
         for stage in self._ports.keys() - set(new.stages):
             port = self._ports.pop(stage)
             port.close()
             self._targets.pop(port, None)
             if isinstance(stage, Entry):
+                self.branches.retire_pipeline(stage.pipeline)
                 self.metrics.remove("pipeline", stage.pipeline)
         self.ports_changed(True)
-        for place in leaving - new.components.keys():
+
+    def _forget(self, places: Iterable[Place]) -> None:
+        for place in places:
+            self.branches.retire(place)
             self.metrics.remove(place.kind, place.component_id, place.pipeline)
 
     async def _take_down(self, old: Plan, new: Plan, leaving: set[Place], failures: Failures, deadline: float) -> None:
@@ -383,9 +396,12 @@ class Graph:
             if port is None:
                 assert isinstance(stage, Place)
                 port = outlets[outlet] = outlet_of(stage, self.nodes[stage].component.telemetry)
+            pipeline = plan.pipeline_behind.get(stage)
+            telemetry = Telemetry("pipeline", pipeline, self.metrics) if pipeline else None
+            port.count_at_end = observe.out_of_pipeline(telemetry) if telemetry else None
             if self._targets.get(port) != targets or port.is_paused:
                 self._targets[port] = targets
-                consumer = self._toward(port, targets)
+                consumer = self._toward(port, targets, self._source(stage, outlet, plan))
                 node = self.nodes.get(stage) if isinstance(stage, Place) else None
                 port.resume(node.duration.behind(consumer) if node and node.duration and node.is_timed else consumer)
         for outlet in outlets.keys() - wanted.keys():
@@ -396,7 +412,15 @@ class Graph:
         if isinstance(stage, Place):
             self.nodes[stage].views.show(outlets)
 
-    def _toward(self, port: Port, targets: Sequence[Stage]) -> Consumer:
+    def _source(self, stage: Stage, outlet: Outlet, plan: Plan) -> Source | None:
+        """For the ledger; None for a connector."""
+        pipeline = plan.pipeline_behind.get(stage)
+        if pipeline is not None:
+            return Source(Entry(pipeline), plan.configuration.pipelines[pipeline].signal)
+        is_receiver = isinstance(stage, Place) and stage.kind is Kind.RECEIVER and isinstance(outlet, Signal)
+        return Source(stage, outlet) if is_receiver and isinstance(outlet, Signal) else None
+
+    def _toward(self, port: Port, targets: Sequence[Stage], source: Source | None) -> Consumer:
         """A consumer for all the targets; a fan-out that is there already keeps what it remembers."""
         if len(targets) == 1:
             return self._port(targets[0])
@@ -410,7 +434,7 @@ class Graph:
             "{item}",
             "Items that some branches took and others refused, so that their sender was told to send them again.",
         )
-        return FanOut(branches, torn)
+        return FanOut(branches, torn, copies=self.branches.copies(source) if source else None)
 
     def _time_processors(self, plan: Plan) -> None:
         """Measure how long batches are in processors, or do so no longer, as the level of the metrics asks."""

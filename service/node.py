@@ -21,6 +21,7 @@ from airis.component import (
     StartError,
     Telemetry,
 )
+from airis.component.ledger import Ledger
 from airis.config import ComponentConfig
 from airis.data import Signal
 from airis.service import observe
@@ -166,6 +167,10 @@ class HostOf:
     def overview(self) -> Overview:
         """The host's."""
         return self.host.overview()
+
+    def ledger(self) -> Ledger:
+        """The host's."""
+        return self.host.ledger()
 
     def fail(self, component: str, error: BaseException) -> None:
         """Tell the host."""

@@ -25,6 +25,9 @@ from airis.service.port import Count
 
 Add = Callable[[float], None]
 
+PIPELINE_ACCEPTED = "airis_pipeline_accepted_items"
+PIPELINE_HANDED_ON = "airis_pipeline_handed_on_items"
+
 
 def behind_receiver(telemetry: Telemetry) -> Count:
     """Counts what a receiver's clients were told."""
@@ -94,7 +97,12 @@ def out_of(telemetry: Telemetry) -> Count:
 
 def into_pipeline(telemetry: Telemetry) -> Count:
     """Counts the items that a pipeline answers for."""
-    return _items(telemetry.counter("airis_pipeline_accepted_items", "{item}", "Items acknowledged by the pipeline."))
+    return _items(telemetry.counter(PIPELINE_ACCEPTED, "{item}", "Items acknowledged by the pipeline."))
+
+
+def out_of_pipeline(telemetry: Telemetry) -> Count:
+    """Counts the items that all ends of a pipeline have taken."""
+    return _items(telemetry.counter(PIPELINE_HANDED_ON, "{item}", "Items acknowledged by all ends of the pipeline."))
 
 
 class InternalDuration:

@@ -48,6 +48,10 @@ class Plan:
         self.extensions = configuration.extensions
         self.components: dict[Place, ComponentConfig] = {}
         self.targets: dict[Stage, dict[Outlet, tuple[Stage, ...]]] = {}
+        self.ends: dict[str, tuple[Place, ...]] = {}
+        """The exporters and connectors of every pipeline."""
+        self.pipeline_behind: dict[Stage, str] = {}
+        """The pipeline of every stage that is the last before the ends."""
         for extension_id in configuration.extensions:
             self._add(Place(Kind.EXTENSION, extension_id))
         for pipeline in configuration.pipelines.values():
@@ -70,6 +74,8 @@ class Plan:
             stage = place
         ends = tuple(self._add(Place(self._kind(name, Kind.EXPORTER), name)) for name in dict.fromkeys(exporters))
         self.targets[stage] = {None: ends}
+        self.ends[pipeline] = ends
+        self.pipeline_behind[stage] = pipeline
         for end in ends:
             self.targets.setdefault(end, {})
 

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from airis.component import Consumer, Partial, Retryable
-from airis.data import Batch
+from airis.data import Batch, Signal
 
 Count = Callable[[Batch, int, BaseException | None], None]
 """Told of every batch that came: how many of its items were not taken, and why (also because its caller left)."""
@@ -19,6 +20,16 @@ class Watcher(Protocol):
         ...
 
 
+@dataclass(slots=True)
+class Refusing:
+    """A consumer tells whoever comes to come again later. Times are the loop's."""
+
+    since: float
+    """The first time behind the last batch that it took."""
+    last: float
+    reason: str
+
+
 class Port:
     """Hands on to a consumer that can be exchanged while data is on its way.
 
@@ -29,13 +40,19 @@ class Port:
     def __init__(self, count: Count | None = None) -> None:
         self.consumer: Consumer = CLOSED
         self.count = count
+        self.count_at_end: Count | None = None
+        """Of a port that is the end of a pipeline as well."""
         self.watchers: tuple[Watcher, ...] = ()
         self.items = 0
         """Items that were taken."""
+        self.taken: dict[Signal, int] = {}
+        """The same by signal."""
         self.size_bytes = 0
         """Bytes of the batches that were taken."""
         self.refused_items = 0
         """Items that were not taken."""
+        self.refusing: Refusing | None = None
+        """Since it took nothing more; None while it does."""
         self._flight = _Flight()
         self._paused: asyncio.Event | None = None
 
@@ -46,12 +63,12 @@ class Port:
         for watcher in self.watchers:
             watcher.see(batch)
         # What is exchanged meanwhile is not what this batch was handed to.
-        consumer, count, flight = self.consumer, self.count, self._flight
+        consumer, count, count_at_end, flight = self.consumer, self.count, self.count_at_end, self._flight
         if flight.loop is None:
             flight.loop = asyncio.get_running_loop()
         # Asked for the loop, Python 3.11 asks the system for its process id, which costs more than all else here.
         task = asyncio.current_task(flight.loop)
-        flight.tasks.add(task)
+        flight.tasks[task] = flight.loop.time()
         items = missed = batch.items
         flight.items += items
         error: BaseException | None = None
@@ -59,7 +76,9 @@ class Port:
             await consumer.consume(batch)
             missed = 0
         except Partial as partial:
-            missed, error = min(partial.rejected, batch.items), partial
+            missed, error = min(partial.rejected, items), partial
+            if missed < partial.rejected:  # whoever is before may have more items than these
+                raise Partial(missed, partial.reason) from partial
             raise
         except asyncio.CancelledError as cancelled:
             error = cancelled
@@ -72,16 +91,23 @@ class Port:
             error = other
             raise
         finally:
-            flight.tasks.discard(task)
+            flight.tasks.pop(task, None)
             flight.items -= items
             if flight.landed is not None and not flight.tasks:
                 flight.landed.set()
             self.items += items - missed
             self.refused_items += missed
             if missed < items:
+                self.taken[batch.signal] = self.taken.get(batch.signal, 0) + items - missed
                 self.size_bytes += len(batch.payload)
+            if error is None:
+                self.refusing = None
+            elif isinstance(error, Retryable):
+                self._note_refusal(error, flight.loop.time())
             if count is not None:
                 count(batch, missed, error)
+            if count_at_end is not None:
+                count_at_end(batch, missed, error)
 
     async def _until_resumed(self, batch: Batch) -> None:
         try:
@@ -92,6 +118,15 @@ class Port:
             if self.count is not None:
                 self.count(batch, batch.items, error)
             raise
+
+    def _note_refusal(self, error: Retryable, now: float) -> None:
+        since = self.refusing.since if self.refusing is not None else now
+        self.refusing = Refusing(since, now, error.reason)
+
+    @property
+    def oldest_in_flight(self) -> float | None:
+        """When the oldest was handed over of what is not answered, by the loop's clock."""
+        return next(iter(self._flight.tasks.values()), None)
 
     @property
     def in_flight(self) -> int:
@@ -150,8 +185,8 @@ class _Flight:
     __slots__ = ("is_over", "items", "landed", "loop", "tasks")
 
     def __init__(self) -> None:
-        self.tasks: set[asyncio.Task[object] | None] = set()
-        """Of the callers; each hands over one batch at a time."""
+        self.tasks: dict[asyncio.Task[object] | None, float] = {}
+        """Of the callers, with the loop's time of their coming; each hands over one batch at a time."""
         self.items = 0
         self.is_over = False
         """Nobody waits for the consumer any more."""

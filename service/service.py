@@ -15,12 +15,14 @@ import structlog
 
 from airis.component import Extension, Kind, Metrics, Overview, StartError, Telemetry
 from airis.component.http import HttpServer, HttpServerConfig
+from airis.component.ledger import Ledger
 from airis.config import ConfigError, Configuration, Sources, load_configuration
 from airis.service.admin import Admin
 from airis.service.admin_client import socket_path
 from airis.service.changes import Change
 from airis.service.graph import Failures, Graph, NothingStarts, ReloadFailed
 from airis.service.instance import Claim, InUse
+from airis.service.ledger import draw_up, metrics_of
 from airis.service.logs import configure_logs
 from airis.service.own_metrics import OwnMetrics
 from airis.service.watch import Watch
@@ -64,6 +66,7 @@ class Service:
         self.metrics = Metrics()
         self.failure: tuple[str, BaseException] | None = None
         self.graph = Graph(configuration, self.metrics)
+        self.metrics.sources.append(lambda: metrics_of(self.ledger()))
         self.admin = Admin(self)
         self.graph.ports_changed = self.admin.taps.follow
         self.started_unix_s = 0.0
@@ -97,6 +100,10 @@ class Service:
     def overview(self) -> Overview:
         """What runs at this moment, and how it is."""
         return self.graph.overview(self.started_unix_s)
+
+    def ledger(self) -> Ledger:
+        """Where every accepted item is at this moment, and what is in the way of those that are queued."""
+        return draw_up(self.graph, time.monotonic())
 
     def fail(self, component: str, error: BaseException) -> None:
         """Note why the service cannot go on, and stop it."""

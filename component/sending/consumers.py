@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
+from airis.component import failpoints
 from airis.component.errors import ConsumeError, Partial, Permanent, Retryable
 from airis.component.occasional import Occasional
 from airis.component.retry import Retry
@@ -225,12 +226,14 @@ class Consumers:
         await self._settle(taken, error)
 
     async def _settle(self, taken: Taken, error: Exception | None) -> None:
+        failpoints.passed("sending.sent")
         taken.is_done = True
 
         def settled(owed: int) -> None:
             self._outcomes.settled(self._signal, taken.progress, owed, is_resent=taken.is_resent)
 
         await self.queue.settle(taken, error, settled)
+        failpoints.passed("sending.settled")
 
     async def _deliver(self, suspect: Suspect[Taken], whole: Batch) -> None:
         """Bring a part of a group, which may be all, to its end; raises Retryable where that is not now."""

@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -59,6 +59,8 @@ class DurableQueue:
     ) -> None:
         """`clock` gives the wall time in nanoseconds; `lost` is told what the log gave up, by reason and items."""
         self.subscriber = subscriber
+        self.recovered = subscriber.owed.items + subscriber.untold.total()
+        self._put_back_before = subscriber.put_back_items
         self._service = service
         self._signal = signal
         self._config = config
@@ -72,6 +74,8 @@ class DurableQueue:
         """What is being put, in the unit of the limit."""
         self._oldest_unix_nano = 0
         """From the log's thread: when the oldest arrived that is not settled; 0 where that is not known."""
+        self._settling = 0
+        """Items whose outcome is being noted."""
         self._taken_before = frozenset(subscriber.state.groups)
         """Tokens of groups that were under way before this queue was there."""
         limit = config.queue_size if "queue_size" in config.model_fields_set else 0
@@ -102,7 +106,20 @@ class DurableQueue:
             oldest_age_s=max(0.0, (self._clock() - oldest) / 1e9) if oldest and owed.batches else None,
             fill=self.size() / self._room.limit if self._room.limit else None,
             consumers=self._config.num_consumers,
+            settling=self._settling,
         )
+
+    @property
+    def put_back(self) -> int:
+        """Items that people put back into it since it was opened."""
+        return self.subscriber.put_back_items - self._put_back_before
+
+    def lost(self) -> Mapping[str, int]:
+        """What the log gave up."""
+        lost = self.subscriber.untold
+        for reason, items in list(self._losses):
+            lost[reason] += items
+        return lost
 
     async def put(self, batch: Batch, enqueued: Callable[[Batch], None]) -> None:
         """Return when the batch is on the disk; raises Retryable where there is no room."""
@@ -252,13 +269,26 @@ class DurableQueue:
         """Note that it is done with."""
         ticket: Ticket = taken.ticket  # type: ignore[assignment]
 
-        def settle(group: Group) -> None:
+        def settle() -> int:
             owed = ticket.owed_items
-            self.subscriber.settle(group)
-            self._oldest_unix_nano = self.subscriber.oldest_unix_nano
-            settled(owed)
+            self.subscriber.settle(ticket.group)
+            self._look()
+            return owed
 
-        await self._put_down(taken, settle)  # who leaves does not undo it
+        items = taken.batch.items
+        self._settling += items
+
+        def noted(outcome: "asyncio.Future[int]") -> None:
+            self._settling -= items
+            self._forget(ticket.group)
+            if not outcome.cancelled() and outcome.exception() is None:
+                settled(outcome.result())
+
+        noting = asyncio.ensure_future(self._service.run(settle))
+        noting.add_done_callback(noted)
+        await asyncio.shield(noting)  # who leaves does not undo it
+        await self._tell_losses()
+        await self._room.change()
 
     async def give_back(self, taken: Taken) -> None:
         """It stays in the log, and is the next one again."""
@@ -298,9 +328,13 @@ class DurableQueue:
         try:
             await self._service.run(lambda: what_becomes_of_it(group))
         finally:
-            self._under_way.pop(group.token, None)
-            self._aside.discard(group.token)
+            self._forget(group)
             await self._room.change()
+
+    def _forget(self, group: Group) -> None:
+        """It is not under way any more."""
+        self._under_way.pop(group.token, None)
+        self._aside.discard(group.token)
 
     async def bury(self, taken: Taken, reason: str, part: Batch) -> None:
         """Put a part of it, which may be all, among the dead letters; it is not settled by that."""

@@ -3,6 +3,7 @@
 from typing import Generic, Protocol, TypeVar
 
 from airis.component.sending.sender import Sending
+from airis.component.sending.snapshot import SendingSnapshot
 from airis.data import Batch
 
 
@@ -31,6 +32,10 @@ class Sends(Generic[K]):
     def counts_itself(self) -> bool:
         """Whether there is a queue."""
         return self.sending.has_queue
+
+    def sending_state(self) -> SendingSnapshot | None:
+        """What is queued, under way and going wrong."""
+        return self.sending.snapshot()
 
     async def consume(self, batch: Batch) -> None:
         """Return when the batch is delivered, or the queue has it."""

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -37,6 +37,13 @@ class Queue(Protocol):
 
     is_durable: bool
     """Whether what is given up goes to the dead letters, and what is left at the end stays."""
+    recovered: int
+    """Items that were in it when it was opened."""
+
+    @property
+    def put_back(self) -> int:
+        """Items that people put back into it since then."""
+        ...
 
     async def put(self, batch: Batch, enqueued: Callable[[Batch], None]) -> None:
         """Return when the queue answers for the batch; raises Retryable, or the outcome where it is waited for.
@@ -94,6 +101,10 @@ class Queue(Protocol):
         """What is in it."""
         ...
 
+    def lost(self) -> Mapping[str, int]:
+        """Items by reason that are not in it any more, and of which nobody was told yet."""
+        ...
+
     async def close(self) -> None:
         """Take nothing new; who takes gets what is left (in memory), or None."""
         ...
@@ -125,6 +136,8 @@ class MemoryQueue:
     """Batches of one signal in memory: a crash loses them, unless senders wait for the outcome."""
 
     is_durable = False
+    recovered = 0
+    put_back = 0
 
     def __init__(self, config: SendingQueueConfig, signal: Signal, clock: Callable[[], float] = time.monotonic) -> None:
         self._config = config
@@ -157,6 +170,10 @@ class MemoryQueue:
             fill=self.size() / self.capacity(),
             consumers=self._config.num_consumers,
         )
+
+    def lost(self) -> Mapping[str, int]:
+        """Nothing is lost behind anybody's back."""
+        return {}
 
     async def put(self, batch: Batch, enqueued: Callable[[Batch], None]) -> None:
         """Return when it is in the queue or, with wait_for_result, delivered."""

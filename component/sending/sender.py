@@ -12,6 +12,7 @@ from airis.component.errors import ConsumeError, Partial, Retryable, StartError
 from airis.component.lifecycle import Host
 from airis.component.occasional import Occasional
 from airis.component.retry import Retry
+from airis.component.sending.accounts import Accounts
 from airis.component.sending.config import SendingConfig
 from airis.component.sending.consumers import Consumers
 from airis.component.sending.destination import Destination, Prepare
@@ -60,12 +61,16 @@ class Sending:
         self._host: Host | None = None
         self._is_open = False
         self._is_closed = False
+        self._is_emptied = False
+        """What is left of the queues is for whoever opens them next."""
         self._held: Counter[Signal] = Counter()
         """Senders that are held; a signal stays in it once something of it was sent."""
         self._idle = asyncio.Event()
         self._outcomes: Outcomes | None = None
+        self._accounts: Accounts | None = None
         if self.has_queue:
             self._outcomes = Outcomes(telemetry)
+            self._accounts = Accounts(telemetry, self._outcomes)
             self._outcomes.declare_queues(
                 telemetry,
                 queue,
@@ -102,14 +107,16 @@ class Sending:
     def _signal_snapshot(self, signal: Signal) -> SignalSnapshot:
         now, failing = self._clock(), self._destination.failing[signal]
         consumers = self._consumers.get(signal)
+        queue = consumers.queue if consumers and not self._is_emptied else None
         return SignalSnapshot(
             signal,
-            consumers.queue.snapshot() if consumers and not self._is_closed else None,
+            queue.snapshot() if queue else None,
             consumers.under_way if consumers else self._held[signal],
             failing.error,
             None if failing.last is None else now - failing.last,
             None if failing.since is None else now - failing.since,
             self._outcomes.of(signal) if self._outcomes else {},
+            self._accounts.snapshot(signal, queue) if self._accounts else None,
         )
 
     # From start to shutdown
@@ -149,6 +156,11 @@ class Sending:
         except asyncio.CancelledError:
             await asyncio.gather(*(consumers.abandon() for consumers in self._consumers.values()))
             raise
+        finally:
+            for signal, consumers in self._consumers.items() if not self._is_emptied else ():
+                assert self._accounts is not None
+                self._accounts.closed(signal, consumers.queue)
+            self._is_emptied = True
 
     @property
     def _name(self) -> str:
@@ -161,6 +173,7 @@ class Sending:
             if known is not None:
                 return known
             assert self._outcomes is not None
+            assert self._accounts is not None
             queue: Queue = await self._durable(signal) if self.is_durable else self._in_memory(signal)
             if self._is_closed:  # meanwhile
                 raise Retryable("the exporter is shut down")
@@ -175,6 +188,7 @@ class Sending:
                 self._clock,
             )
             self._consumers[signal] = consumers
+            self._accounts.opened(signal, queue)
             self._held[signal] += 0
             consumers.start()
             return consumers
@@ -204,29 +218,27 @@ class Sending:
 
     async def consume(self, batch: Batch) -> None:
         """Take responsibility for the batch: see the class. Raises Retryable, Permanent or Partial."""
-        outcomes = self._outcomes
-        if outcomes is None:
+        outcomes, accounts = self._outcomes, self._accounts
+        if outcomes is None or accounts is None:
             async with self.turn(batch.signal):
                 await self.retry(self._destination.attempts(batch))
             return
-        is_queued = False
-
-        def enqueued(batch: Batch) -> None:
-            nonlocal is_queued
-            is_queued = True
-            outcomes.enqueued(batch)
-
+        entry = accounts.entry(batch)
         try:
             self._check()
             consumers = self._consumers.get(batch.signal) or await self._consumers_of(batch.signal)
-            await consumers.queue.put(batch, enqueued)
-        except ConsumeError:
-            if not is_queued:  # else it is the outcome, and counted where it came about
+            await consumers.queue.put(batch, entry.enqueued)
+        except ConsumeError as error:
+            entry.left(error)
+            if not entry.is_queued:  # else it is the outcome, and counted where it came about
                 outcomes.refused(batch)
             raise
         except (OSError, ValueError) as error:
             outcomes.refused(batch)
             raise Retryable(f"the log cannot be used: {error}", 1.0) from error
+        except asyncio.CancelledError as error:
+            entry.left(error)
+            raise
 
     @asynccontextmanager
     async def turn(self, signal: Signal) -> AsyncGenerator[None]:

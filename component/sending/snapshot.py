@@ -1,7 +1,7 @@
 """What an exporter's sending is at one moment, for those who look at it: `airis status`, a page."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from airis.component.sending.breaker import State
 from airis.data import Signal
@@ -22,6 +22,24 @@ class QueueSnapshot:
     """Share of what it may hold, 0 to 1, by whichever of the three its limit is a number of; None without a limit."""
     consumers: int
     """Most groups that are under way at once."""
+    settling: int = 0
+    """Items whose outcome is being noted: perhaps they are not among `items` any more, and not counted yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountsSnapshot:
+    """Items of one signal, beside those that were delivered, given up or are queued."""
+
+    recovered: int = 0
+    """They were in the queue when it was opened."""
+    kept: int = 0
+    """They were in the queue when it was closed, as by a reload."""
+    put_back: int = 0
+    """People put them back into the queue."""
+    unacknowledged: int = 0
+    """They were taken into the queue, but their sender had left, or was told the outcome instead."""
+    lost: Mapping[str, int] = field(default_factory=dict[str, int])
+    """By reason: the log has given them up, and nobody has counted them yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +60,8 @@ class SignalSnapshot:
     """Items since the start: ``delivered``, ``refused`` (the queue did not take them; their senders know), and by its
     reason what was given up, such as ``rejected``, ``dead_letter``, ``retries``, ``age``. Empty without a queue, where
     the service counts."""
+    accounts: AccountsSnapshot | None = None
+    """What the queue answers for; None without one."""
 
 
 @dataclass(frozen=True, slots=True)

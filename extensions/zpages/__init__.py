@@ -13,7 +13,7 @@ from airis import __version__
 from airis.component import Config, Duration, Extension, Host, Overview, Telemetry, extension
 from airis.component.browsers import other_site_of
 from airis.component.http import HttpServer, HttpServerConfig, answer
-from airis.extensions.zpages import facts
+from airis.extensions.zpages import facts, ledger
 from airis.extensions.zpages.page import HEADERS, Html, element, page, table
 from airis.extensions.zpages.page import facts as fact_table
 
@@ -42,8 +42,9 @@ class ZpagesConfig(HttpServerConfig):
 
 @extension("zpages")
 class Zpages(Extension[ZpagesConfig]):
-    """Serve `/debug/servicez`, `pipelinez`, `extensionz`, `featurez`, `tracez` and `expvarz`, also as `?format=json`.
+    """Serve `/debug/servicez`, `pipelinez`, `ledgerz`, `extensionz`, `featurez`, `tracez` and `expvarz`, also as JSON.
 
+    `ledgerz` says where every accepted item is, what is queued, and what is in its way. JSON is `?format=json`.
     The pages are for whoever reaches them on this machine; pages of other sites are refused.
     """
 
@@ -56,6 +57,7 @@ class Zpages(Extension[ZpagesConfig]):
         self.pages: Mapping[str, tuple[Callable[[Overview], dict[str, Any]], Callable[[Any], Sequence[str]]]] = {
             FIRST: (lambda overview: facts.service(overview, self._running().data_dir, self._clock()), _service),
             "pipelinez": (lambda overview: facts.pipelines(overview, telemetry.metrics), _pipelines),
+            "ledgerz": (lambda _overview: self._running().ledger().document(), ledger.shown),
             "extensionz": (facts.extensions, _extensions),
             "featurez": (facts.features, _features),
             "tracez": (facts.traces, _traces),

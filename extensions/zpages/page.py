@@ -30,8 +30,9 @@ table { border-collapse: collapse; width: 100%; }
 th, td { padding: 8px 14px; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }
 tr:last-child > td, tr:last-child > th { border-bottom: 0; }
 th { color: var(--quiet); font-weight: 500; white-space: nowrap; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 code { font: 12.5px/1.5 ui-monospace, monospace; overflow-wrap: anywhere; }
+@media (max-width: 700px) { code { overflow-wrap: normal; } }
 .status { display: inline-block; padding: 0 8px; border-radius: 10px; white-space: nowrap; color: var(--quiet);
   border: 1px solid var(--line); }
 .good { color: var(--good); background: var(--good-back); border-color: transparent; }
@@ -70,10 +71,15 @@ def element(name: str, *content: str, **attributes: str) -> Html:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Html:
-    """A table; a cell that is no markup and reads as a number stands to the right."""
-    head = element("tr", *(element("th", column) for column in columns))
-    body = [element("tr", *map(_cell, row)) for row in rows]
-    return element("div", element("table", *([head] if any(columns) else []), *body), class_="card")
+    """A table; a cell that is no markup and reads as a number stands to the right, as does the head above such."""
+    cells = list(rows)
+    heads = (
+        _cell("th", name, bool(below) and all(map(_is_number, below)))
+        for name, *below in zip(columns, *cells, strict=True)
+    )
+    body = [element("tr", *(_cell("td", text, _is_number(text)) for text in row)) for row in cells]
+    head = [element("tr", *heads)] if any(columns) else []
+    return element("div", element("table", *head, *body), class_="card")
 
 
 def facts(pairs: Mapping[str, str]) -> Html:
@@ -100,9 +106,13 @@ def page(name: str, names: Sequence[str], version: str, *content: str) -> bytes:
     return f"<!doctype html>{element('html', head, body, lang='en')}".encode()
 
 
-def _cell(text: str) -> Html:
-    is_number = not isinstance(text, Html) and text.replace(",", "").replace(".", "", 1).isdecimal()
-    return element("td", text, **({"class_": "number"} if is_number else {}))
+def _cell(name: str, text: str, at_right: bool) -> Html:
+    return element(name, text, **({"class_": "number"} if at_right and text else {}))
+
+
+def _is_number(text: str) -> bool:
+    """Nothing is none, and does not keep the others of a column from being some."""
+    return not isinstance(text, Html) and (not text or text.replace(",", "").replace(".", "", 1).isdecimal())
 
 
 def _joined(content: Iterable[str]) -> str:

@@ -16,7 +16,7 @@ from airis.ottl.arguments import (
 from airis.ottl.functions.replacing import check_format, globbed, replaced
 from airis.ottl.patterns import Glob, Regex
 from airis.ottl.registry import Editor, Functions
-from airis.ottl.texts import as_string
+from airis.ottl.texts import attribute_text
 from airis.ottl.values import EvaluationError, Value, type_name
 
 EDITORS = Functions()
@@ -151,7 +151,7 @@ def stringify_all(target: PlaceArgument) -> Editor:
     """Make strings of all values of a map."""
 
     def change(_here: Any, found: Map) -> Map | None:
-        return {key: as_string(value) for key, value in found.items()}
+        return {key: attribute_text(value) for key, value in found.items()}
 
     return _rewritten(target, change)
 

@@ -5,8 +5,9 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from airis.component import Config, Consumer, Permanent, Processor, Telemetry, processor
+from airis.component import Config, Consumer, Partial, Permanent, Processor, Telemetry, processor
 from airis.component.item_matching import MatchConfig, RegexpCache
+from airis.component.telemetry import left_out
 from airis.component.unsupported import not_supported
 from airis.data import Batch, Signal, kernels
 from airis.data.expressions import Expression
@@ -199,6 +200,7 @@ class FilterProcessor(Processor[FilterConfig]):
         faults = Faults(telemetry)
         self._filters = {signal: Filter(signal, config.groups(signal), faults) for signal in _FIELDS}
         self._predicates = {signal: config.predicate(signal) for signal in _FIELDS}
+        self.left_out = left_out(telemetry)
         self.filtered = {
             signal: telemetry.counter(f"{name}_filtered", "{item}", f"{what} left out by a condition.")
             for signal, name, what in (
@@ -214,10 +216,18 @@ class FilterProcessor(Processor[FilterConfig]):
         if chosen is None:
             raise Permanent(f"{batch.signal} cannot be filtered")
         left = chosen.left_of(_selected(batch, self._predicates[batch.signal]))
-        if left.items:
-            await self.downstream.consume(left)
+        try:
+            if left.items:
+                await self.downstream.consume(left)
+        except Partial:
+            self._count(batch, left)
+            raise
         # Behind the hand-over: a batch that was refused and sent again counts once.
+        self._count(batch, left)
+
+    def _count(self, batch: Batch, left: Batch) -> None:
         self.filtered[batch.signal].add(batch.items - left.items)
+        self.left_out.add(batch.items - left.items, reason="filtered")
 
 
 def _selected(batch: Batch, predicate: kernels.Predicate | None) -> Batch:

@@ -71,7 +71,8 @@ def _welcome(service: "Service") -> None:
     if not sys.stderr.isatty():
         return
     endpoints = service.endpoints()
-    lines = [f"  {name:<12} {address}" for name, address in endpoints.items()]
+    width = max(map(len, endpoints), default=0)
+    lines = [f"  {name:<{width}}  {address}" for name, address in endpoints.items()]
     here = "" if service.data_dir == data_directory(None) else f", with --data-dir {service.data_dir}"
     hint = _HINT.format(endpoint=endpoints.get("OTLP gRPC", "127.0.0.1:4317"), airis=own_command(), here=here)
     with suppress(OSError):  # the terminal may be gone by now

@@ -3,8 +3,9 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 NOT_RUNNING = 3
 METRICS_TIMEOUT_S = 2.0
+ADMIN_TIMEOUT_S = 5.0
 
 _COUNTED = {
     "accepted": "otelcol_receiver_accepted",
@@ -40,19 +42,30 @@ class Stored:
     trouble: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the running instance says of itself, as far as it answers."""
+
+    counts: Counts | None = None
+    ledger: Mapping[str, Any] | None = None
+
+
 def status(form: FormatOption = None, config: ConfigOption = None, data_dir: DataDirOption = None) -> None:
-    """Say whether airis runs here, what the store holds and what went through. Exit code 3: it does not run."""
+    """Say whether airis runs here, what is wrong, where every item is, and what the store holds.
+
+    Exit codes: 1 the store cannot be read, 3 airis is not running here.
+    """
     from airis.service import instance
 
     wanted = chosen(form)
     directory = data_directory(data_dir)
     running = instance.running(directory)
     stored = _stored(config, directory)
-    counts = _counts(running.metrics_address) if running else None
+    told = Told(_counts(running.metrics_address), _ledger(directory)) if running else Told()
     if wanted in (Format.JSON, Format.NDJSON):
-        _write_document(directory, running, stored, counts, indent=wanted == Format.JSON)
+        _write_document(directory, running, stored, told, indent=wanted == Format.JSON)
     elif wanted == Format.TABLE:
-        _write_page(directory, running, stored, counts)
+        _write_page(directory, running, stored, told)
     else:
         write_rows([_table_row(total) for total in stored.tables], wanted, _FIELDS)
     if running is None:
@@ -75,6 +88,23 @@ def _stored(config: Sequence[str] | None, directory: Path) -> Stored:
         return Stored(asyncio.run(read()))
     except (StoreError, StoreUnavailable) as error:
         return Stored(trouble=str(error))
+
+
+def _ledger(directory: Path) -> Mapping[str, Any] | None:
+    """Where every item is, by the running instance; None where it does not tell."""
+    from http.client import HTTPException
+
+    from airis.service.admin_client import AdminConnection, NotRunning
+
+    try:
+        connection = AdminConnection(directory, ADMIN_TIMEOUT_S)
+        try:
+            answered, document = connection.json("GET", "/api/v1/ledger")
+        finally:
+            connection.close()
+    except (NotRunning, OSError, HTTPException):
+        return None
+    return document if answered == HTTPStatus.OK else None
 
 
 def _counts(address: str) -> Counts | None:
@@ -111,9 +141,7 @@ def counted(exposition: str) -> Counts:
     return {signal: those for signal, those in counts.items() if signal != "profiles" or any(those.values())}
 
 
-def _write_document(
-    directory: Path, running: "Instance | None", stored: Stored, counts: Counts | None, *, indent: bool
-) -> None:
+def _write_document(directory: Path, running: "Instance | None", stored: Stored, told: Told, *, indent: bool) -> None:
     import orjson
 
     document = {
@@ -122,15 +150,20 @@ def _write_document(
         "instance": running and {**asdict(running), "started": iso(running.started_unix_s * 1_000_000_000)},
         "tables": [_table_row(total) for total in stored.tables],
         "trouble": stored.trouble or None,
-        "counts": counts,
+        "counts": told.counts,
+        "ledger": told.ledger,
     }
     write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2 if indent else 0), b"\n")
 
 
-def _write_page(directory: Path, running: "Instance | None", stored: Stored, counts: Counts | None) -> None:
+def _write_page(directory: Path, running: "Instance | None", stored: Stored, told: Told) -> None:
+    from airis.service.render.ledger import write_ledger, write_troubles
+
     if running:
         since = ago(time.time() - running.started_unix_s)
         typer.echo(f"airis {running.version} is running, pid {running.pid}, started {since}")
+        if told.ledger is not None:
+            write_troubles(told.ledger)
         facts = {"configuration": ", ".join(running.configs) or "built-in", **running.endpoints}
         if running.metrics_address:
             facts["own metrics"] = running.metrics_address
@@ -138,8 +171,9 @@ def _write_page(directory: Path, running: "Instance | None", stored: Stored, cou
         typer.echo('airis is not running here; start it with "airis run"')
         facts = {}
     facts["data"] = str(directory)
+    width = max(map(len, facts))
     for name, value in facts.items():
-        typer.echo(f"  {printable(name):<14} {printable(value)}")
+        typer.echo(f"  {printable(name):<{width}}  {printable(value)}")
     typer.echo("")
     if stored.trouble:
         typer.echo(printable(f"The store: {stored.trouble}"))
@@ -147,9 +181,12 @@ def _write_page(directory: Path, running: "Instance | None", stored: Stored, cou
         columns = ("table", "rows", "size", "oldest", "newest")
         now = time.time()
         write_table([_shown(total, now) for total in stored.tables], columns, {"rows", "size"})
-    if counts is not None:
+    if told.ledger is not None:
+        write_ledger(told.ledger)
+    elif told.counts is not None:
         typer.echo("")
-        rows = [{"since the start": signal, **{k: f"{v:,}" for k, v in its.items()}} for signal, its in counts.items()]
+        counted = told.counts.items()
+        rows = [{"since the start": signal, **{k: f"{v:,}" for k, v in its.items()}} for signal, its in counted]
         write_table(rows, ("since the start", *_COUNTED), set(_COUNTED))
 
 

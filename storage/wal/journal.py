@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from airis.component import failpoints
 from airis.storage.wal import format as layout
 from airis.storage.wal.files import File, Files
 from airis.storage.wal.format import Head, Kind, NotOurs, SegmentHeader
@@ -137,11 +138,13 @@ class Journal:
         """Note a group before it is delivered."""
         self.state.groups[token] = Grouped(sequences)
         self._write({"took": token.hex(), "sequences": runs(sequences)})
+        failpoints.passed("journal.took")
 
     def settled(self, token: bytes) -> None:
         """Note that a group is settled."""
         self.state.settle(self.state.groups.pop(token).sequences)
         self._write({"settled": token.hex()})
+        failpoints.passed("journal.settled")
 
     def dissolved(self, token: bytes) -> None:
         """Note that a group's batches will be grouped anew."""
@@ -326,6 +329,7 @@ def _write_whole(files: Files, log_id: bytes, state: State) -> File:
     try:
         file.append([SegmentHeader(log_id, 0, 0).pack(), _entry(log_id, content)])
         file.sync()
+        failpoints.passed("journal.replace")
         files.replace(new, name)
         files.sync()
     except OSError:

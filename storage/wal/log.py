@@ -16,6 +16,7 @@ from typing import Literal
 
 import structlog
 
+from airis.component import failpoints
 from airis.storage.wal import format as layout
 from airis.storage.wal import segment as segments
 from airis.storage.wal.cache import PayloadCache
@@ -96,6 +97,7 @@ class Log:
 
     def open(self) -> None:
         """Find out what is there. Raises WrongVersion, and has changed nothing then; OSError."""
+        failpoints.passed("wal.open")
         headers = headers_of(self.files)
         self.log_id = log_id_of(headers) or self._new_id()
         self.dead = DeadLetters(self.files.inside(DEAD), self.log_id, self.clock)
@@ -110,6 +112,7 @@ class Log:
         self._next = max([self._next, *(s.state.highest + 1 for s in self.subscribers.values())])
         self._tell_of_gaps()
         self._all.open()
+        failpoints.passed("wal.opened")
         self.collect()
         self.reserve.hold(self.monotonic())
 
@@ -233,6 +236,7 @@ class Log:
             self.leave_active()
         writer = self._writer
         if writer is None:
+            failpoints.passed("wal.rotate")
             writer = self._writer = Writer.create(self.files, self.log_id, self._next, now)
             self.segments[writer.segment.name] = writer.segment
         return writer

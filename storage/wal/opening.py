@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import structlog
 
+from airis.component import failpoints
 from airis.storage.wal import format as layout
 from airis.storage.wal import journal as journals
 from airis.storage.wal import roster
@@ -102,6 +103,7 @@ class Opening:
             self._complete(segment)
 
     def _complete(self, segment: Segment) -> None:
+        failpoints.passed("wal.complete")
         scanned = self._scan(segment)
         try:
             if scanned.torn_from is not None:

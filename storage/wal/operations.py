@@ -74,6 +74,7 @@ def put_back(log: Log, to: str, put: Put) -> Done:
         raise NotPossible(f"the log does not take it: {error}") from error
     if log.next_sequence == before:  # with a policy that drops what comes
         raise NotPossible("the log is full")
+    subscriber.put_back_items += put.items
     return Done(to, put.items)
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from airis.component import failpoints
 from airis.storage.wal.ages import Ages
 from airis.storage.wal.put import Joined
 from airis.storage.wal.segment import Segment
@@ -59,6 +60,7 @@ class Room:
         spent = [segment for segment in segments.values() if segment is not active and not self._is_needed(segment)]
         if spent:
             self._note_all(spent[-1].last)
+            failpoints.passed("wal.collect")
             for segment in spent:
                 self._remove(segment)
             for subscriber in self._log.subscribers.values():

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from airis.component import failpoints
 from airis.storage.wal import format as layout
 from airis.storage.wal.files import File, Files
 from airis.storage.wal.format import Found, Head, Kind, SegmentHeader
@@ -197,6 +198,7 @@ class Writer:
             entries.append(Entry(self.segment.name, at, end, head, meta, is_whole=True))
             at = end
         try:
+            failpoints.passed("wal.write")
             self._file.append(parts)
         except OSError as error:
             try:
@@ -204,13 +206,16 @@ class Writer:
             except OSError as again:
                 raise Suspect(str(again)) from again
             raise error
+        failpoints.passed("wal.written")
         if sync:
             self.sync()
+        failpoints.passed("wal.synced")
         return entries
 
     def sync(self) -> None:
         """Return when what was appended survives a loss of power; raises Suspect."""
         try:
+            failpoints.passed("wal.sync")
             self._file.sync()
         except OSError as error:
             # The system may have thrown away what it could not write, and would say that all is well next time.

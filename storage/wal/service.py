@@ -4,7 +4,8 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import structlog
@@ -19,6 +20,18 @@ GROUP_BYTES = 4 * 1024 * 1024
 """Written together at most, but for a single batch that is larger."""
 COLLECT_S = 1.0
 """How often is looked for segments to delete, also while nothing is delivered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What a log has, as it was seen last."""
+
+    size_bytes: int = 0
+    """Of all segments."""
+    dead_letters: int = 0
+    dead_bytes: int = 0
+    owed: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Items by subscriber."""
 
 
 class _Job:
@@ -41,6 +54,9 @@ class LogService:
         self.log = log
         self._collect_s = collect_s
         self._collected = 0.0
+        self.holdings = Holdings()
+        """About a second old at the most; of any thread."""
+        self._dead: list[str] = []
         self._is_open = False
         self._jobs: deque[_Job] = deque()
         self._changed = threading.Condition()
@@ -56,6 +72,7 @@ class LogService:
     def _open(self) -> None:
         self.log.open()
         self._is_open = True  # what could not be opened is not tidied up either
+        self._look()
 
     async def put(self, put: Put) -> None:
         """Return when the batch is in the log for good; raises Full, OSError, and then it is not."""
@@ -114,8 +131,16 @@ class LogService:
         self._collected = now
         try:
             self.log.collect()
+            self._look()
         except Exception as error:  # the thread must not end; it is tried again
             log.error("the log could not be tidied up", error=str(error))
+
+    def _look(self) -> None:
+        names = self.log.dead.names()
+        dead_bytes = self.holdings.dead_bytes if names == self._dead else self.log.dead.size_bytes
+        self._dead = names
+        owed = {name: subscriber.owed.items for name, subscriber in self.log.subscribers.items()}
+        self.holdings = Holdings(self.log.size_bytes, len(names), dead_bytes, owed)
 
     def _next_jobs(self) -> list[_Job]:
         """A single piece of work, or all puts that stand next, up to the size of a group."""

@@ -37,6 +37,8 @@ class Subscriber:
         self.lane = Lane(self.state.signal, self.state.slot)
         self.owed = Amount()
         """All that is not settled."""
+        self.put_back_items = 0
+        """Items that people put back into the queue since the start."""
         self.corrupt_items = 0
         self.next_sequence = 0
         """All of its own before it are known here, or settled."""
@@ -384,9 +386,8 @@ class Subscriber:
 
     def losses(self) -> Counter[str]:
         """Items that the log gave up since this was last asked, by reason."""
-        lost = Counter({why: items for (name, why), items in self.log.dropped.items() if name == self.state.name})
-        new = lost - self._told
-        self._told = lost
+        new = self.untold
+        self._told += new
         return new
 
     def needs(self, segment: Segment) -> bool:
@@ -397,6 +398,13 @@ class Subscriber:
             self._in_order = sorted(self._open)
         at = bisect_left(self._in_order, segment.first)
         return at < len(self._in_order) and self._in_order[at] <= segment.last
+
+    @property
+    def untold(self) -> Counter[str]:
+        """The same, which is to be asked for again."""
+        dropped = list(self.log.dropped.items())
+        lost = Counter({why: items for (name, why), items in dropped if name == self.state.name})
+        return lost - self._told
 
     @property
     def oldest_unix_nano(self) -> int:

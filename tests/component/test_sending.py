@@ -88,6 +88,8 @@ class Exporters:
         self.telemetry = Telemetry("exporter", "otlp/x")
         self.log: LogService | None = None
         self.sending: Sending | None = None
+        self.has_all_counts = True
+        """Not after a crash, which forgets those of before."""
 
     async def start(self, grouping: Grouping | None = None, **options: Any) -> Sending:
         self.log = self.log or LogService(Log(OsFiles(self.folder / "wal"), LogOptions()))
@@ -107,6 +109,15 @@ class Exporters:
             for task in consumers._tasks:  # pyright: ignore[reportPrivateUsage]
                 task.cancel()
         self.log = None
+        self.has_all_counts = False
+
+    def is_balanced(self) -> None:
+        """After all: what came into the queues has come to an end, or is kept."""
+        for signal in Signal if self.has_all_counts else ():
+            ways = ("airis_exporter_enqueued", "airis_exporter_recovered", "airis_exporter_put_back")
+            ends = ("airis_exporter_kept", "otelcol_exporter_sent", "otelcol_exporter_send_failed")
+            came, went = (sum(self.count(f"{name}_{signal.item}") for name in names) for names in (ways, ends))
+            assert came == went
 
     def count(self, name: str) -> float:
         return sum(m.instrument.value for m in self.telemetry.metrics if m.name == name)
@@ -119,6 +130,7 @@ async def exporters(tmp_path: Path) -> AsyncIterator[Exporters]:
     made.destination.gate.set()
     if made.sending is not None:
         await asyncio.wait_for(made.sending.close(), SOON_S)
+    made.is_balanced()
     if made.log is not None:
         await made.log.close()
 
@@ -426,6 +438,6 @@ async def test_the_books_balance(exporters: Exporters, queue: dict[str, Any]):
 def test_what_is_kept_on_disk_of_a_client_is_what_the_keys_name(keys: tuple[str, ...]) -> None:
     origin = Origin(tenant="t", metadata={"team": ("a",), "x": ("y",)}, auth={"subject": "alice", "group": "g"})
 
-    kept = durable._origin_of(durable._meta(origin, keys))
+    kept = durable._origin_of(durable.encode_meta(origin, keys))
 
     assert kept == (replace(origin.only(keys), tenant="t") if keys else origin)

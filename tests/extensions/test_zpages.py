@@ -5,21 +5,34 @@ import hashlib
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import orjson
 import pytest
 
 from airis import __version__
 from airis.component import Health, Kind, Member, Metrics, Overview, PipelineOverview, StartError, Status, Telemetry
+from airis.component.ledger import (
+    Branch,
+    BreakerState,
+    BulkheadState,
+    HeldBack,
+    Ledger,
+    LogState,
+    Passage,
+    QueueState,
+    Received,
+)
 from airis.component.testing import FakeHost, build
 from airis.data import Signal
 from airis.extensions.zpages import Zpages, ZpagesConfig
 from airis.extensions.zpages.page import element
 
-PAGES = ["servicez", "pipelinez", "extensionz", "featurez", "tracez"]
+PAGES = ["servicez", "pipelinez", "ledgerz", "extensionz", "featurez", "tracez"]
 NOW = 1_767_323_045.0
 EVIL = '<script>alert("1")</script>'
 
@@ -129,8 +142,9 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession())
 
-        async def start(running: Overview | None = None, **options: Any) -> Running:
+        async def start(running: Overview | None = None, accounts: Ledger | None = None, **options: Any) -> Running:
             host = FakeHost(tmp_path)
+            host.accounts = accounts or Ledger()
             host.running = running or overview()
             zpages: Zpages = build(
                 "zpages",
@@ -241,6 +255,58 @@ async def test_pipelinez_shows_every_metric_of_a_component(start: Start) -> None
     text = (await running.page("pipelinez")).text
     assert "1,234,568" in text
     assert "otelcol_processor_batch_batch_send_size" in text
+
+
+def accounts() -> Ledger:
+    """Of an exporter that delivers nothing, which says so in words of its destination."""
+    queue = QueueState("otlp", Signal.TRACES, "disk", 2, 7, 3 * 1024 * 1024, None, 61.0, 60.0, EVIL)
+    return Ledger(
+        received=(Received(Signal.TRACES, 1007, 5, 0),),
+        passages=(Passage("pipelines::traces", Signal.TRACES, 1007, 1007, 0, 0, 1000, (), 0, 0),),
+        branches=(
+            Branch(Signal.TRACES, Kind.EXPORTER, "otlp", ("traces",), accepted=1007, delivered=993, queued=7),
+            Branch(Signal.TRACES, Kind.EXPORTER, "nop", ("traces",), accepted=1007, delivered=1007),
+        ),
+        queues=(queue, replace(queue, exporter="nop", kind="none", oldest_age_s=None, failing_for_s=None)),
+        breakers=(BreakerState("otlp", "open", 20.0),),
+        bulkheads=(BulkheadState("otlp", 10, 3, 1),),
+        held_back=(HeldBack("in", "exporters::otlp", EVIL, 9.0),),
+        logs=(LogState("file_storage", "/data/wal", 2048, 4096, 10_000, 1, 10, {}),),
+    )
+
+
+async def test_ledgerz_says_where_every_item_is_and_what_is_wrong_above_all(start: Start) -> None:
+    running = await start(accounts=accounts())
+
+    page = await running.page("ledgerz")
+
+    assert "script" not in {tag for tag, _ in page.elements}
+    assert page.text.count(EVIL) == 3, "as text: of two troubles, and of the queue"
+    wrong, _, rest = page.text.partition("Where every item is")
+    for part in (
+        "7 items of traces were accepted, and nobody knows where they are",
+        "1 dead letter",
+        "held back",
+        "9s",
+    ):
+        assert part in wrong
+    for part in (
+        "1,007 accepted = 993 delivered + 7 queued 0 7 missing",
+        "1,007 accepted = 1,007 delivered 0 ok",
+        "2 7 3.0 MiB",
+        "by senders delivers",
+        "3 of 10 places taken 1 waiting",
+        "2.0 KiB (50%) 4.0 KiB",
+    ):
+        assert part in rest
+    assert await running.document("ledgerz") == orjson.loads(orjson.dumps(accounts().document()))
+
+
+async def test_ledgerz_says_that_all_is_well_where_it_is(start: Start) -> None:
+    page = await (await start()).page("ledgerz")
+
+    assert "all is well" in page.text
+    assert not {attributes.get("class") for _, attributes in page.elements} & {"status bad"}
 
 
 async def test_extensionz_lists_the_extensions(start: Start) -> None:

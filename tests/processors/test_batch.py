@@ -327,6 +327,7 @@ async def test_a_part_to_be_sent_again_makes_the_whole_batch_retryable() -> None
 
     assert isinstance(told, Retryable)
     assert judge.handed == [["a", "b"], ["c", "d"]]
+    assert processor.unacknowledged.value == 2, "a and b are behind, and come again"
 
 
 async def test_a_client_that_left_takes_nobody_along() -> None:
@@ -466,6 +467,7 @@ async def test_counts_hand_overs_by_whether_they_were_full() -> None:
     assert processor.sizes.sum == 3
     assert processor.sizes_bytes.sum == sum(batch.size_bytes for batch in sink.batches)
     assert [metric.name for metric in processor.telemetry.metrics] == [
+        "airis_processor_unacknowledged_items",
         "otelcol_processor_batch_batch_size_trigger_send",
         "otelcol_processor_batch_timeout_trigger_send",
         "otelcol_processor_batch_batch_send_size",
@@ -505,11 +507,11 @@ def test_every_item_is_handed_on_exactly_once_or_its_caller_was_told(
     """Callers of some items each arrive after some pauses; some leave; the stage behind answers as it likes."""
     left_to_say = list(reversed(verdicts))
     stored: list[str] = []
-    rejected = 0
+    rejected = taken = 0
 
     class Behind:
         async def consume(self, batch: Batch) -> None:
-            nonlocal rejected
+            nonlocal rejected, taken
             for _ in range(slowness):
                 await asyncio.sleep(0)
             names = names_in(batch)
@@ -522,9 +524,11 @@ def test_every_item_is_handed_on_exactly_once_or_its_caller_was_told(
                 case "partial" if names:
                     stored.extend(names)
                     rejected += 1
+                    taken += batch.items - 1
                     raise Partial(1, "one of them")
                 case _:
                     stored.extend(names)
+                    taken += batch.items
 
     async def caller(processor: BatchProcessor, batch: Batch, pauses: int) -> None:
         for _ in range(pauses):
@@ -561,6 +565,12 @@ def test_every_item_is_handed_on_exactly_once_or_its_caller_was_told(
                 assert not any(there)
             else:
                 assert isinstance(outcome, Retryable | asyncio.CancelledError)
+        acknowledged = sum(
+            batch.items - (outcome.rejected if isinstance(outcome, Partial) else 0)
+            for batch, outcome in zip(batches, told, strict=True)
+            if outcome is None or isinstance(outcome, Partial)
+        )
+        assert taken == acknowledged + processor.unacknowledged.value, "the ledger does not add up"
         if not any(leaves for _, _, leaves in callers) and not any(isinstance(o, Retryable) for o in told):
             lost = sum(batch.items for batch, o in zip(batches, told, strict=True) if isinstance(o, Permanent))
             missing = sum(batch.items for batch in batches) - len(stored) - lost

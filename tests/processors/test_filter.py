@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from airis.component import Kind, Permanent, Retryable
+from airis.component import Kind, Partial, Permanent, Retryable
 from airis.component.telemetry import Metrics
 from airis.component.testing import Sink, build
 from airis.data import Batch, Signal
@@ -222,6 +222,18 @@ async def test_counts_what_was_refused_and_sent_again_once() -> None:
     await made.consume(three(Signal.TRACES))
 
     assert (made.filtered[Signal.TRACES].value, sink.items) == (1, 2)
+
+
+async def test_counts_what_was_left_out_of_a_batch_that_was_taken_in_part() -> None:
+    sink = Sink()
+    sink.error = Partial(1, "one is too old")
+    made = processor(sink, {"trace_conditions": ['span.attributes["k"] == "a"']})
+
+    with pytest.raises(Partial):
+        await made.consume(three(Signal.TRACES))
+
+    assert made.filtered[Signal.TRACES].value == 1
+    assert made.left_out.values == {(("reason", "filtered"),): 1}
 
 
 async def test_counters_are_called_what_the_collector_calls_them() -> None:

@@ -2,6 +2,9 @@
 
 import asyncio
 from collections.abc import Hashable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -16,8 +19,10 @@ from airis.component import (
     Host,
     Kind,
     Metrics,
+    Partial,
     Processor,
     Receiver,
+    Retryable,
     Secret,
     StartError,
     connector,
@@ -27,9 +32,12 @@ from airis.component import (
     processor,
     receiver,
 )
+from airis.component.sending import Sending, SendingConfig, SendingSnapshot
+from airis.component.telemetry import holds, left_out
 from airis.component.testing import Sink
 from airis.config import ComponentConfig, Configuration, Mark, PipelineConfig
 from airis.data import Batch, Origin, Signal
+from airis.processors.batch import BatchProcessor
 
 EVENTS: list[str] = []
 
@@ -116,6 +124,79 @@ class Out(Exporter[Options], Recorded):
         self.runs = False
 
 
+@processor("drop", traces="stable", metrics="stable", logs="stable")
+class Drop(Processor[Options], Recorded):
+    """A processor that leaves out one item of every batch, and counts it unless its `size` is 1."""
+
+    def __init__(self, config: Options, downstream: Any, telemetry: Any) -> None:
+        super().__init__(config, downstream, telemetry)
+        self.left_out = left_out(telemetry)
+
+    async def consume(self, batch: Batch) -> None:
+        try:
+            if batch.items > 1:
+                await self.downstream.consume(replace(batch, items=batch.items - 1))
+        except Partial:
+            self._count()
+            raise
+        self._count()
+
+    def _count(self) -> None:
+        self.left_out.add(1 - self.config.size, reason="by_choice")
+
+
+@processor("hold", traces="stable", metrics="stable", logs="stable")
+class Hold(Keep):
+    """The same as `keep`, but it tells how much it holds."""
+
+    def __init__(self, config: Options, downstream: Any, telemetry: Any) -> None:
+        super().__init__(config, downstream, telemetry)
+        holds(telemetry, lambda: sum(batch.items for batch in self.held))
+
+    async def shutdown(self) -> None:
+        while self.held:
+            batch = self.held[0]
+            try:
+                with suppress(Partial):
+                    await self.downstream.consume(batch)
+            except Retryable:
+                await asyncio.sleep(0)
+            else:
+                self.held.remove(batch)
+        await Recorded.shutdown(self)
+
+
+@exporter("queue", traces="stable", metrics="stable", logs="stable")
+class Queued(Exporter[Options], Recorded):
+    """An exporter with a queue in memory, whose destination has moods; with `size` 1 senders wait for the result."""
+
+    counts_itself = True
+
+    def __init__(self, config: Options, telemetry: Any) -> None:
+        super().__init__(config, telemetry)
+        self.sink = Sink()
+        queue = {"num_consumers": 2, "queue_size": 4, "wait_for_result": bool(config.size)}
+        options = {"retry_on_failure": {"enabled": False}, "sending_queue": queue}
+        self.sending = Sending(SendingConfig.model_validate(options), telemetry, self._prepare)
+
+    async def start(self, host: Host) -> None:
+        await super().start(host)
+        await self.sending.open(host)
+
+    def sending_state(self) -> SendingSnapshot:
+        return self.sending.snapshot()
+
+    async def consume(self, batch: Batch) -> None:
+        await self.sending.consume(batch)
+
+    async def shutdown(self) -> None:
+        await super().shutdown()
+        await self.sending.close()
+
+    async def _prepare(self, batch: Batch) -> Any:
+        return partial(self.sink.consume, batch)
+
+
 @connector("pass", {(a, b): "stable" for a in Signal for b in Signal})
 class Pass(Connector[Options], Recorded):
     """A connector that hands on to all its pipelines, as their signal."""
@@ -142,7 +223,18 @@ class Aid(Extension[Options], Recorded):
 DELIVERED: dict[str, list[Batch]] = {}
 """What the exporters took, by id, whichever instance of them it was."""
 
-_TYPES = {"in": In, "through": Through, "keep": Keep, "out": Out, "pass": Pass, "aid": Aid}
+_TYPES = {
+    "in": In,
+    "through": Through,
+    "keep": Keep,
+    "out": Out,
+    "pass": Pass,
+    "aid": Aid,
+    "drop": Drop,
+    "hold": Hold,
+    "queue": Queued,
+    "batch": BatchProcessor,
+}
 
 
 def configuration(
@@ -156,7 +248,7 @@ def configuration(
     def add(name: str, **more: Any) -> None:
         component: type[Component[Any]] = _TYPES[name.partition("/")[0]]
         factory = factory_of(component)
-        config = Options.model_validate({**options.get(name, {}), **more})
+        config = factory.config.model_validate({**options.get(name, {}), **more})
         made[factory.kind][name] = ComponentConfig(name, factory, config, Mark("", 1, 1))
 
     built: dict[str, PipelineConfig] = {}

@@ -25,7 +25,13 @@ from .fakes import Out, Recorded, batch, settled
 from .fakes import configuration as of_fakes
 from .passing import ask, configuration, records, send, spans, until_tapped
 
-ROUTES = [("GET", "/"), ("POST", "/-/reload"), ("GET", "/api/v1/status"), ("GET", "/api/v1/tap")]
+ROUTES = [
+    ("GET", "/"),
+    ("POST", "/-/reload"),
+    ("GET", "/api/v1/status"),
+    ("GET", "/api/v1/ledger"),
+    ("GET", "/api/v1/tap"),
+]
 OWN_ROUTES = [("POST", f"/api/v1/wal/{name}") for name in ("forget", "requeue", "drop", "put")]
 """For the owner of the socket alone."""
 

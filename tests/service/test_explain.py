@@ -103,8 +103,8 @@ def test_an_old_spelling_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
         (["service::telemetri"], 'service has no option "telemetri"; did you mean "telemetry"?'),
         (
             ["processors"],
-            "name one of the processors: attributes, batch, circuit_breaker, memory_limiter, probabilistic_sampler, "
-            "resource",
+            "name one of the processors: attributes, batch, circuit_breaker, filter, memory_limiter, "
+            "probabilistic_sampler, resource, transform",
         ),
         (["faro"], 'receiver type "faro" is a Collector component that airis does not have; let the Faro SDK send'),
         ([""], 'name a component, such as "otlp"; "airis components" lists them'),

@@ -135,7 +135,7 @@ def test_components_of_other_packages_can_be_added() -> None:
     assert pipelines["traces"]["receivers"] == ["otlp", "acme"]
     assert pipelines["traces"]["exporters"] == ["store", "acme_count"]
     assert pipelines["logs"]["receivers"] == ["otlp", "acme"]
-    assert pipelines["metrics"]["receivers"] == ["otlp", "acme_count"]
+    assert pipelines["metrics"]["receivers"] == ["otlp", "prometheus_remote_write", "acme_count"]
     assert pipelines["metrics"]["exporters"] == ["store"]
     assert airis("validate", "--config", "airis.yaml").returncode == 0
 

@@ -5,14 +5,20 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
 
+from airis.component import Kind
+from airis.component.ledger import Branch, BreakerState, Ledger, LogState, QueueState, Received
 from airis.config import Sources
+from airis.data import Signal
 from airis.service import access, instance
 from airis.service.access import StoreUnavailable
+from airis.service.commands import status
 from airis.service.commands.status import counted
 
 EXPOSITION = """\
@@ -77,6 +83,46 @@ def test_a_running_instance_with_its_store_and_counts(airis, metrics_address):
 
     for part in (f"pid {os.getpid()}", "127.0.0.1:4317", "airis.yaml", "otel_traces", "accepted", " 12"):
         assert part in page
+
+
+def told(**more: Any) -> Ledger:
+    branch = Branch(Signal.TRACES, Kind.EXPORTER, "otlp", ("traces",), accepted=1500, delivered=1493, queued=7)
+    queue = QueueState("otlp", Signal.TRACES, "disk", 2, 7, 3072, 0.25, 61.0, None, "")
+    log = LogState("file_storage", "/data/wal", 2048, 4096, 10_000, 0, 0, {})
+    received = (Received(Signal.TRACES, 1500, 5, 0),)
+    return replace(Ledger(received=received, branches=(branch,), queues=(queue,), logs=(log,)), **more)
+
+
+def test_where_every_item_is(airis, monkeypatch):
+    monkeypatch.setattr(status, "_ledger", lambda _directory: told().document())
+    with running(airis.data_dir):
+        page = airis("status", "--format", "table").stdout
+        document = orjson.loads(airis("status", "--format", "json").stdout)
+
+    assert "1,500 accepted = 1,493 delivered + 7 queued" in page
+    assert "✗" not in page, "what is well is not shouted"
+    rows = [" ".join(line.split()) for line in page.splitlines()]
+    assert "traces 1,500 5 0" in rows
+    assert "otlp traces on disk 2 7 3.0 KiB 25% 1 min 1 s yes" in rows
+    assert "file_storage 2.0 KiB 4.0 KiB 9.8 KiB 0" in rows
+    assert document["ledger"] == orjson.loads(orjson.dumps(told().document()))
+
+
+def test_what_is_wrong_comes_first_and_obeys_nobody(airis, monkeypatch):
+    hostile = QueueState("otlp", Signal.TRACES, "disk", 2, 7, 3072, None, 61.0, 61.0, "no\x1b[2J\nairis is fine")
+    missing = Branch(Signal.TRACES, Kind.EXPORTER, "otlp", ("traces",), accepted=9)
+    ledger = told(queues=(hostile,), branches=(missing,), breakers=(BreakerState("otlp", "half_open", 3.0),))
+    monkeypatch.setattr(status, "_ledger", lambda _directory: ledger.document())
+    with running(airis.data_dir):
+        page = airis("status", "--format", "table").stdout
+
+    assert page.splitlines()[1:4] == [
+        "  ✗ exporters::otlp 9 items of traces were accepted, and nobody knows where they are",
+        "  ✗ exporters::otlp delivers no traces: no\\x1b[2J\\nairis is fine, for 1 min 1 s",
+        "  ✗ exporters::otlp its circuit is half-open, for 3 s",
+    ]
+    assert "9 MISSING" in page
+    assert "\x1b" not in page
 
 
 def test_nothing_runs_but_something_is_stored(airis):

@@ -373,7 +373,7 @@ def test_no_query_wears_down_the_process(read_only_store: StoreProcess, query: s
 
     assert reply.code == code
     assert len(reply.body) < 1000 or code != 497
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 60  # it would be minutes
     assert read_only_store.get("SELECT 1").body == b"1\n"
 
 

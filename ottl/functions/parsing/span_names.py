@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from airis.ottl.registry import Editor, Functions
-from airis.ottl.texts import as_string
+from airis.ottl.texts import attribute_text
 from airis.ottl.values import Value, from_attributes, write_any
 
 SPAN_NAMES = Functions()
@@ -24,7 +24,7 @@ _SERVER, _CLIENT, _PRODUCER, _CONSUMER = 2, 3, 4, 5
 
 def _first(attributes: Attributes, *names: str) -> str | None:
     """The text of the first of these that is there."""
-    return next((as_string(attributes[name]) for name in names if name in attributes), None)
+    return next((attribute_text(attributes[name]) for name in names if name in attributes), None)
 
 
 def _http(target: str) -> Callable[[Attributes], str | None]:
