@@ -286,12 +286,13 @@ class _Compilation:
         return self.of_kind(kind, node, what)
 
     def of_kind(self, kind: Kind, node: Expression, what: str) -> Callable[[Any], Any]:
+        get = checked(self.getter(node), kind)
         if is_written_out(node) and kind.check is not None:
             try:
-                return Constant(kind.check(self.getter(node)(None)))
+                return Constant(get(None), None if isinstance(node, Literal) else get)
             except EvaluationError as error:
                 self.fail(f"{what}: {error}", node)
-        return checked(self.getter(node), kind)
+        return get
 
     def constant(self, wanted: type, node: Expression | Lambda, what: str) -> Any:
         value = node.value if isinstance(node, Literal) else None

@@ -226,3 +226,17 @@ def test_what_is_written_can_be_read_again(place: str, deeper: Any) -> None:
 
     assert depths == list(range(len(depths)))
     assert 20 < len(depths) < 60
+
+
+def test_a_map_that_is_written_out_is_another_for_each_item() -> None:
+    merge = COMPILER.statement('merge_maps(cache, {"a": {"b": 1}}, "upsert")')
+    change = COMPILER.statement('set(cache["a"]["b"], 2)')
+    keep = COMPILER.statement('set(attributes["kept"], cache["a"]["b"])')
+
+    first, second = here(), here()
+    merge(first)
+    change(first)
+    merge(second)
+    keep(second)
+
+    assert from_attributes(second.item.attributes) == {"kept": 1}
