@@ -179,14 +179,16 @@ CONSTANTS: Mapping[type, str] = {
 class Constant:
     """The getter of an argument that is written out, for functions that can do more once."""
 
-    __slots__ = ("value",)
+    __slots__ = ("_again", "value")
 
-    def __init__(self, value: Any) -> None:
+    def __init__(self, value: Any, again: Callable[[Any], Any] | None = None) -> None:
+        """`again` gives the value of lists and maps anew: a cache could keep one, and change it for all items."""
         self.value = value
+        self._again = again
 
     def __call__(self, here: Any) -> Any:
         """The value."""
-        return self.value
+        return self.value if self._again is None else self._again(here)
 
 
 def prepared(getter: Callable[[Any], str], prepare: Callable[[str], T]) -> Callable[[Any], T]:

@@ -294,13 +294,13 @@ class _Compilation:
         return self.of_kind(kind, node, what)
 
     def of_kind(self, kind: Kind, node: Expression, what: str) -> Callable[[Any], Any]:
-        if isinstance(node, Literal) and kind.check is not None:
+        get = checked(self.getter(node), kind)
+        if is_written_out(node) and kind.check is not None:
             try:
-                value = kind.check(node.value)
+                return Constant(get(None), None if isinstance(node, Literal) else get)
             except EvaluationError as error:
                 self.fail(f"{what}: {error}", node)
-            return Constant(value)
-        return checked(self.getter(node), kind)
+        return get
 
     def constant(self, wanted: type, node: Expression | Lambda, what: str) -> Any:
         value = node.value if isinstance(node, Literal) else None
@@ -361,6 +361,17 @@ class _Frame:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._here, name)
+
+
+def is_written_out(node: Expression) -> bool:
+    """Whether it is the same for every item: a literal, or a list or a map of such."""
+    match node:
+        case ListOf():
+            return all(map(is_written_out, node.items))
+        case MapOf():
+            return all(is_written_out(value) for _, value in node.items)
+        case _:
+            return isinstance(node, Literal)
 
 
 def _walked(value: Value, keys: Sequence[Getter], here: Any) -> Value:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from typing import Any, cast
 
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue, KeyValueList
+
+from airis.proto.otlp import MAX_DEPTH
 
 
 class EvaluationError(Exception):
@@ -227,11 +229,32 @@ def from_attributes(attributes: Sequence[KeyValue]) -> dict[str, Value]:
     return found
 
 
+_ROOM = MAX_DEPTH - 20
+"""Messages in one another that a value may be made of: the others are those around it. Deeper ones cannot be read."""
+
+
 def write_any(target: AnyValue, value: Value) -> None:
-    """Make an AnyValue hold a value; raises EvaluationError for one that telemetry does not have."""
+    """Make an AnyValue hold a value; raises EvaluationError for one that telemetry does not have, or too deep a one."""
+    made = AnyValue()  # the target stays as it is where this fails half-way
+    _fill(made, value, _ROOM)
+    target.CopyFrom(made)
+
+
+def write_attributes(target: Any, values: Mapping[str, Value]) -> None:
+    """Make a repeated field of KeyValues hold a map, and nothing else; raises EvaluationError as `write_any`."""
+    made = KeyValueList()
+    _fill_map(made.values, values, _ROOM)
+    del target[:]
+    target.extend(made.values)
+
+
+def _fill(target: AnyValue, value: Value, room: int) -> None:
+    """`room` is how many messages in one another the value may be made of."""
+    if room <= 0:
+        raise EvaluationError("the value has too many lists and maps in one another to be sent on")
     match value:
         case None:
-            target.Clear()
+            pass
         case bool():
             target.bool_value = value
         case int():
@@ -243,22 +266,16 @@ def write_any(target: AnyValue, value: Value) -> None:
         case bytes():
             target.bytes_value = value
         case list():
-            target.Clear()
             target.array_value.SetInParent()
             for item in value:
-                write_any(target.array_value.values.add(), item)
+                _fill(target.array_value.values.add(), item, room - 2)
         case dict():
-            target.Clear()
             target.kvlist_value.SetInParent()
-            write_attributes(target.kvlist_value.values, value)
+            _fill_map(target.kvlist_value.values, value, room - 3)
         case _:
             raise EvaluationError(f"{type_name(value)} cannot be kept in telemetry; make a string or a number of it")
 
 
-def write_attributes(target: Any, values: Mapping[str, Value]) -> None:
-    """Make a repeated field of KeyValues hold a map, and nothing else."""
-    del target[:]
+def _fill_map(target: Any, values: Mapping[str, Value], room: int) -> None:
     for key, value in values.items():
-        attribute = target.add()
-        attribute.key = key
-        write_any(attribute.value, value)
+        _fill(target.add(key=key).value, value, room)

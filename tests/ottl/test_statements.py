@@ -5,11 +5,13 @@ from typing import Any
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 
+from airis.data import Signal, kernels
 from airis.ottl.compiler import Compiler
 from airis.ottl.contexts import CONTEXTS, Here
 from airis.ottl.functions import TRANSFORM
 from airis.ottl.syntax import OttlError
 from airis.ottl.values import EvaluationError, Value, from_attributes, write_attributes
+from airis.proto import otlp
 
 COMPILER = Compiler(CONTEXTS["span"], TRANSFORM)
 
@@ -200,3 +202,43 @@ def test_what_cannot_be_done_to_an_item_leaves_it_as_it_is(statement: str, reaso
         COMPILER.statement(statement)(item)
 
     assert item.owner.SerializeToString() == before
+
+
+@pytest.mark.parametrize("deeper", [lambda value: {"k": value}, lambda value: [value]], ids=["maps", "lists"])
+@pytest.mark.parametrize("place", ['attributes["b"]["c"]', 'attributes["a"]', "attributes"])
+def test_what_is_written_can_be_read_again(place: str, deeper: Any) -> None:
+    """Payloads have a limit of messages in one another: what would break it is not written, and all stays as it is."""
+    statement = COMPILER.statement(f'set({place}, {{"x": cache["deep"]}})')
+    depths: list[int] = []
+    deep: Value = "text"
+    for depth in range(60):
+        item = here(a="text")
+        item.cache["deep"] = deep
+        before = item.owner.SerializeToString()
+        try:
+            statement(item)
+            depths.append(depth)
+        except EvaluationError:
+            assert item.owner.SerializeToString() == before
+        request = otlp.layout(Signal.TRACES).request()
+        request.resource_spans.append(item.owner)
+        assert kernels.count_items(Signal.TRACES, request.SerializeToString()) == 1
+        assert otlp.parse(Signal.TRACES, request.SerializeToString()) == request
+        deep = deeper(deep)
+
+    assert depths == list(range(len(depths)))
+    assert 20 < len(depths) < 60
+
+
+def test_a_map_that_is_written_out_is_another_for_each_item() -> None:
+    merge = COMPILER.statement('merge_maps(cache, {"a": {"b": 1}}, "upsert")')
+    change = COMPILER.statement('set(cache["a"]["b"], 2)')
+    keep = COMPILER.statement('set(attributes["kept"], cache["a"]["b"])')
+
+    first, second = here(), here()
+    merge(first)
+    change(first)
+    merge(second)
+    keep(second)
+
+    assert from_attributes(second.item.attributes) == {"kept": 1}

@@ -169,7 +169,6 @@ def test_gives(text: str, expected: Value) -> None:
         ('ParseInt("08", 0)', "'08' is no number in base 8"),
         ('ParseInt("é", 10)', "is no number in base 10"),
         ('ParseInt(" 1", 10)', "' 1' is no number in base 10"),
-        ("Hex([1])", "list cannot be made bytes"),
         ('Hex(attributes["l"])', "list cannot be made bytes"),
         ("Hex(span_id)", "id cannot be made bytes"),
         ("Hex(start_time)", "time cannot be made bytes"),
