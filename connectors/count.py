@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from airis.component import Config, Connector, Outputs, Telemetry, connector
 from airis.component.unsupported import not_supported
 from airis.data import Batch, Signal
-from airis.ottl.tallying import SECTIONS, Tally, TallyConfig, Wanted, wanted
+from airis.ottl.tallying import SECTIONS, Tally, TallyConfig, Wanted, one, wanted
 
 SCOPE = "github.com/open-telemetry/opentelemetry-collector-contrib/connector/countconnector"
 
@@ -52,7 +52,7 @@ class CountConfig(Config):
             for name, each in named.items():
                 if not name:
                     raise ValueError(f"{section}: a metric needs a name")
-                found.setdefault(section, []).append(wanted(name, each, section, lambda _: 1))
+                found.setdefault(section, []).append(wanted(name, each, section, one))
         return found
 
 
@@ -61,7 +61,8 @@ class CountConnector(Connector[CountConfig]):
     """Count spans, events of spans, metrics, data points and log records.
 
     Every batch gives the deltas of its own items, by resource, with the first and the last of their times; nothing is
-    kept, and a batch is acknowledged when they were taken. Every item that is looked at costs several microseconds.
+    kept, and a batch is acknowledged when they were taken. Items are counted in groups, events, metrics and
+    whatever has conditions one by one, which costs several microseconds for each.
     """
 
     def __init__(

@@ -16,6 +16,7 @@ from .telemetry import batch_of, lines, span, spans
 
 TESTDATA = Path(__file__).parent / "testdata"
 S = 10**9
+pytestmark = pytest.mark.usefixtures("either_back_end")
 
 
 class Tallying:
