@@ -214,7 +214,7 @@ class Tally:
             own = _sums_of(resources, values[0] or {}, metric)
             own.add(chosen, len(of_times[0][1]) // 8)
             for _, times in of_times:
-                numbers = struct.unpack(f"<{len(times) // 8}q", times)
+                numbers: tuple[int, ...] = struct.unpack(f"<{len(times) // 8}q", times)
                 own.reach((min(filter(None, numbers), default=0), max(numbers)))
 
     def _add_items(self, batch: Batch, metrics: Sequence[Wanted], resources: _Resources) -> None:
