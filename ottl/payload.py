@@ -21,6 +21,11 @@ _PARTS = {"spanevent": "events", "spanlink": "links", "exemplar": "exemplars"}
 _IN_METRICS = ("metric", "datapoint", "exemplar")
 
 
+def owners_of(signal: Signal, request: Any) -> Any:
+    """The ResourceSpans and the like of a request."""
+    return getattr(request, _OWNERS[signal])
+
+
 def here_of(
     signal: Signal, request: Any, context: str, metadata: Mapping[str, tuple[str, ...]] | None = None
 ) -> Iterator[Here]:
@@ -29,7 +34,7 @@ def here_of(
     What is yielded is part of the request: what is done to it changes the request. Items may be added or taken away
     behind the one that was yielded last.
     """
-    for owner in getattr(request, _OWNERS[signal]):
+    for owner in owners_of(signal, request):
         if context == "resource":
             yield Here(owner, metadata=metadata)
             continue

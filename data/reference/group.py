@@ -56,3 +56,10 @@ def python_value(value: Found) -> Any:
             entries.setdefault(entry.key, python_value(entry.value))
         return entries
     return getattr(value, kind) if kind is not None and typed(value) is not None else None
+
+
+def whole(value: Found) -> int:
+    """As a whole number of 64 bits: the nearest, and 0 for what is none."""
+    number = python_value(value)
+    is_whole = isinstance(number, int) and not isinstance(number, bool)
+    return min(max(number, -(1 << 63)), (1 << 63) - 1) if is_whole else 0

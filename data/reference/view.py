@@ -1,7 +1,7 @@
 """A payload scanned once, for what is asked of all its items."""
 
 from collections import defaultdict
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from google.protobuf.message import DecodeError
@@ -95,10 +95,32 @@ class View:
 
         There are at most `limit` groups; the items of more of them come last, together, with None.
         """
+        return [
+            (values, self.select(bytes(place in wanted for place in range(self.items))))
+            for values, wanted in self._grouped(sources, limit)
+        ]
+
+    def collect(
+        self, sources: Sequence[Source], measure: Source, limit: int = 10_000
+    ) -> list[tuple[tuple[Any, ...] | None, bytes]]:
+        """As `group`, but of the items of every group only the whole numbers at `measure`, which costs less.
+
+        They are in order, eight bytes each, little-endian and signed: the nearest that fits, 0 for what is none.
+        """
+        read = grouping.reader(self.signal, measure)
+        numbers = [grouping.whole(read(place)).to_bytes(8, "little", signed=True) for place in self._places]
+        return [
+            (values, b"".join(numbers[place] for place in wanted)) for values, wanted in self._grouped(sources, limit)
+        ]
+
+    def _grouped(
+        self, sources: Sequence[Source], limit: int
+    ) -> Iterable[tuple[tuple[Any, ...] | None, Mapping[int, None]]]:
+        """Values, and the numbers of the items that have them, in order."""
         if limit < 1:
             raise ValueError("limit must be at least 1")
         readers = [grouping.reader(self.signal, source) for source in sources]
-        wanted: dict[Hashable, list[bool]] = defaultdict(lambda: [False] * self.items)
+        wanted: dict[Hashable, dict[int, None]] = defaultdict(dict)
         values: list[tuple[Any, ...] | None] = []
         for index, place in enumerate(self._places):
             found = [read(place) for read in readers]
@@ -108,10 +130,10 @@ class View:
                     values.append(tuple(map(grouping.python_value, found)))
                 else:
                     key = "rest"
-            wanted[key][index] = True
+            wanted[key][index] = None
         if "rest" in wanted:
             values.append(None)
-        return [(value, self.select(bytes(mask))) for value, mask in zip(values, wanted.values(), strict=True)]
+        return zip(values, wanted.values(), strict=True)
 
     def split(self, max_items: int | None = None, max_bytes: int | None = None, level: Level = "item") -> list["View"]:
         """Views within limits, in order; what owns the items is in each."""

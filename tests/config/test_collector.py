@@ -87,10 +87,10 @@ def test_what_airis_lacks_is_said_once() -> None:
         read_configuration(
             "receivers: {otlp: {protocols: {grpc: }}, redis: {endpoint: 5, nonsense: }}\n"
             "exporters: {nop: , awss3: {s3uploader: {region: a}}}\n"
-            "connectors: {sum: }\n"
+            "connectors: {slow_sql: }\n"
             "service: {pipelines: {\n"
-            "  traces: {receivers: [otlp], exporters: [awss3, sum]},\n"
-            "  metrics: {receivers: [redis, sum], exporters: [nop]}}}\n",
+            "  traces: {receivers: [otlp], exporters: [awss3, slow_sql]},\n"
+            "  metrics: {receivers: [redis, slow_sql], exporters: [nop]}}}\n",
             "t.yaml",
             {},
         )

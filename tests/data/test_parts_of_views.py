@@ -344,6 +344,56 @@ def test_what_cannot_be_asked_is_refused(kernels, source, fault):
         kernels.scan("traces", b"").group([source])
 
 
+def durations(*spans: tuple[str, int, int]) -> bytes:
+    """Spans by name, start and end."""
+    request = ExportTraceServiceRequest()
+    scoped = request.resource_spans.add().scope_spans.add()
+    for name, start, end in spans:
+        scoped.spans.add(name=name, start_time_unix_nano=start, end_time_unix_nano=end)
+    return request.SerializeToString()
+
+
+def numbers(*values: int) -> bytes:
+    return b"".join(value.to_bytes(8, "little", signed=True) for value in values)
+
+
+DURATION = Field("item", "duration")
+NAME = Field("item", "name")
+
+
+def test_of_groups_the_numbers_of_their_items_are_collected(kernels):
+    view = kernels.scan("traces", durations(("b", 1, 4), ("a", 5, 5), ("b", 7, 6), ("c", 0, 2**64 - 1), ("a", 1, 3)))
+
+    assert view.collect([NAME], DURATION) == [
+        (("b",), numbers(3, -1)),
+        (("a",), numbers(0, 2)),
+        (("c",), numbers(2**63 - 1)),
+    ]
+    assert view.collect([NAME], DURATION, 1) == [(("b",), numbers(3, -1)), (None, numbers(0, 2**63 - 1, 2))]
+    assert view.collect([], DURATION) == [((), numbers(3, 0, -1, 2**63 - 1, 2))]
+    assert view.collect([DURATION], Field("resource", "schema_url")) == [
+        ((duration,), numbers(0)) for duration in (3, 0, -1, 2**64 - 1, 2)
+    ]
+    assert kernels.scan("traces", b"").collect([NAME], DURATION) == []
+
+
+def test_numbers_are_collected_of_the_groups_that_there_are(kernels):
+    view = kernels.scan("traces", TRACES.SerializeToString())
+    sources = [Attribute("resource", "name"), Field("item", "trace_id")]
+
+    collected = view.collect(sources, Attribute("item", "none"), 3)
+
+    assert [(key, len(found) // 8) for key, found in collected] == [
+        (key, group.items) for key, group in view.group(sources, 3)
+    ]
+
+
+def test_what_is_no_whole_number_is_0(kernels):
+    view = kernels.scan("logs", logs(ONE, text("1"), AnyValue(double_value=2), AnyValue(bool_value=True), None))
+
+    assert view.collect([], PER_ITEM) == [((), numbers(1, 0, 0, 0, 0))]
+
+
 def test_at_least_one_group_must_be_allowed(kernels):
     with pytest.raises(ValueError, match="limit must be at least 1"):
         kernels.scan("traces", b"").group([], limit=0)

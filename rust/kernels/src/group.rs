@@ -1,6 +1,7 @@
 //! A view in groups of items that have the same values.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use super::fields::{Datum, Found, Level as Asked, Source};
 use super::values::{Attribute, Value, messages, write_hex};
@@ -14,31 +15,29 @@ pub struct Group {
     pub view: Option<View>,
 }
 
+/// A whole number of every item that has the same values.
+pub struct Collected {
+    /// As that of a group.
+    pub first: Option<usize>,
+    /// In the order of the items.
+    pub numbers: Vec<i64>,
+}
+
 impl View {
     /// The items by what they have, in groups of the order in which the first of each comes.
     ///
     /// Sources must be of what an item has one of. There are at most `limit` groups; items of more of them are one more group behind these, of what is left.
     pub fn group(&self, sources: &[Source], limit: usize) -> Vec<Group> {
-        let mut numbers = Numbers { sources, values: vec![vec![]; sources.len()], key: vec![], by_key: HashMap::new() };
-        let lowest = sources.iter().map(|source| source.level).max().unwrap_or(Asked::Resource);
+        let lowest = lowest_of(sources);
         let mut of_items = vec![0; self.items.len()];
         let mut firsts: Vec<Option<usize>> = vec![];
         let mut has_rest = false;
-        self.walk(|level, item, items| {
-            let level = Asked::from(level);
-            if level > lowest || items.is_empty() {
-                return;
-            }
-            numbers.read(level, item);
-            if level < lowest {
-                return;
-            }
-            let number = numbers.number(limit);
+        self.number(sources, lowest, limit, |number, items, _| {
             has_rest |= number == limit;
             if number < limit && number == firsts.len() {
                 firsts.push(Some(items.start));
             }
-            of_items[items.clone()].fill(number as u32);
+            of_items[items].fill(number as u32);
         });
         firsts.extend(has_rest.then_some(None));
         if firsts.len() == 1 {
@@ -47,6 +46,55 @@ impl View {
         let views = self.partition(&of_items, firsts.len());
         firsts.into_iter().zip(views).map(|(first, view)| Group { first, view: Some(view) }).collect()
     }
+
+    /// As `group`, but of every item only a whole number: the nearest that 64 bits hold, 0 for what is none.
+    pub fn collect(&self, sources: &[Source], measure: &Source, limit: usize) -> Vec<Collected> {
+        let lowest = lowest_of(sources).max(measure.level);
+        let mut collected: Vec<Collected> = vec![];
+        let mut rest: Vec<i64> = vec![];
+        self.number(sources, lowest, limit, |number, items, item| {
+            let value = match measure.read(item, &[]).as_ref().map(Found::datum) {
+                Some(Datum::Whole(whole)) => whole.clamp(i64::MIN.into(), i64::MAX.into()) as i64,
+                _ => 0,
+            };
+            if number < limit && number == collected.len() {
+                collected.push(Collected { first: Some(items.start), numbers: vec![] });
+            }
+            let numbers = if number < limit { &mut collected[number].numbers } else { &mut rest };
+            numbers.resize(numbers.len() + items.len(), value);
+        });
+        if !rest.is_empty() {
+            collected.push(Collected { first: None, numbers: rest });
+        }
+        collected
+    }
+
+    /// Tell of all items the number of their group, from 0 on, the limit for what are too many.
+    ///
+    /// Items that have one message of the level `lowest` are told together, with it.
+    fn number(
+        &self,
+        sources: &[Source],
+        lowest: Asked,
+        limit: usize,
+        mut tell: impl FnMut(usize, Range<usize>, &Item),
+    ) {
+        let mut numbers = Numbers { sources, values: vec![vec![]; sources.len()], key: vec![], by_key: HashMap::new() };
+        self.walk(|level, item, items| {
+            let level = Asked::from(level);
+            if level > lowest || items.is_empty() {
+                return;
+            }
+            numbers.read(level, item);
+            if level == lowest {
+                tell(numbers.number(limit), items.clone(), item);
+            }
+        });
+    }
+}
+
+fn lowest_of(sources: &[Source]) -> Asked {
+    sources.iter().map(|source| source.level).max().unwrap_or(Asked::Resource)
 }
 
 /// The groups by their values, as bytes that only the same ones have.

@@ -369,9 +369,12 @@ fn look<'m>(message: &'m [u8], at: usize, wanted: &Wanted) -> Option<Looked<'m>>
     Some(Looked { field, what, plain })
 }
 
-/// The attribute that begins at a place, with its key and value; None where there is none, or one of another form.
+/// An attribute as it is written, with its key and value.
+type Attribute<'a> = (&'a [u8], (&'a [u8], &'a [u8]));
+
+/// The attribute that begins at a place; None where there is none, or one of another form.
 #[inline(always)]
-fn attribute_at(message: &[u8], at: usize, number: u32) -> Option<(&[u8], (&[u8], &[u8]))> {
+fn attribute_at(message: &[u8], at: usize, number: u32) -> Option<Attribute<'_>> {
     let (&[tag, size], rest) = message.get(at..)?.split_first_chunk()?;
     if u32::from(tag) != number << 3 | 2 || size >= 0x80 {
         return None;

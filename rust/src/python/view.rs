@@ -16,6 +16,7 @@ use super::payloads::limits;
 use super::sources::{found, source_of};
 use airis_kernels::blocks::Tables;
 use airis_kernels::edit::Message;
+use airis_kernels::fields::Source;
 use airis_kernels::logs::Logs;
 use airis_kernels::metrics::Metrics;
 use airis_kernels::otlp::Signal;
@@ -28,6 +29,11 @@ use airis_kernels::wire::Malformed;
 
 /// The most groups where nothing else is said.
 const DEFAULT_GROUPS: i64 = 10_000;
+
+fn groups_of(limit: i64) -> PyResult<usize> {
+    let limit = usize::try_from(limit).ok().filter(|limit| *limit > 0);
+    limit.ok_or_else(|| PyValueError::new_err("limit must be at least 1"))
+}
 
 /// Read a payload that passed `validate`; raises MalformedPayload for another one, unless it is said that this one did.
 #[pyfunction]
@@ -90,6 +96,34 @@ impl View {
         &self.view
     }
 
+    fn sources(&self, sources: &[Bound<'_, PyAny>]) -> PyResult<Vec<Source>> {
+        sources.iter().map(|source| source_of(self.view.signal, source)).collect()
+    }
+
+    /// What some items have at the sources; their numbers grow.
+    fn keys<'py>(
+        &self,
+        py: Python<'py>,
+        sources: &[Source],
+        items: impl Iterator<Item = usize>,
+    ) -> PyResult<Vec<Bound<'py, PyTuple>>> {
+        let mut items = items.peekable();
+        let mut keys = vec![];
+        let mut fault = None;
+        let mut index = 0;
+        self.view.visit(|item| {
+            if fault.is_none() && items.next_if_eq(&index).is_some() {
+                let values = sources.iter().map(|source| found(py, source.read(item, &[])));
+                match values.collect::<PyResult<Vec<_>>>().and_then(|values| PyTuple::new(py, values)) {
+                    Ok(key) => keys.push(key),
+                    Err(error) => fault = Some(error),
+                }
+            }
+            index += 1;
+        });
+        fault.map_or(Ok(keys), Err)
+    }
+
     fn check_mask(&self, mask: &Bound<'_, PyBytes>) -> PyResult<()> {
         let (bytes, items) = (mask.as_bytes().len(), self.items());
         if bytes != items {
@@ -146,29 +180,10 @@ impl View {
         limit: i64,
     ) -> PyResult<Vec<(Option<Bound<'py, PyTuple>>, Bound<'py, Self>)>> {
         let (py, this) = (slf.py(), slf.get());
-        let limit = usize::try_from(limit).ok().filter(|limit| *limit > 0);
-        let limit = limit.ok_or_else(|| PyValueError::new_err("limit must be at least 1"))?;
-        let signal = this.view.signal;
-        let sources = sources.iter().map(|source| source_of(signal, source)).collect::<PyResult<Vec<_>>>()?;
+        let limit = groups_of(limit)?;
+        let sources = this.sources(&sources)?;
         let groups = py.detach(|| this.view.group(&sources, limit));
-        let firsts: Vec<_> = groups.iter().filter_map(|group| group.first).collect();
-        let mut keys = vec![];
-        let mut fault = None;
-        let mut index = 0;
-        this.view.visit(|item| {
-            if firsts.get(keys.len()) == Some(&index) && fault.is_none() {
-                let values = sources.iter().map(|source| found(py, source.read(item, &[])));
-                match values.collect::<PyResult<Vec<_>>>().and_then(|values| PyTuple::new(py, values)) {
-                    Ok(key) => keys.push(key),
-                    Err(error) => fault = Some(error),
-                }
-            }
-            index += 1;
-        });
-        if let Some(error) = fault {
-            return Err(error);
-        }
-        let mut keys = keys.into_iter();
+        let mut keys = this.keys(py, &sources, groups.iter().filter_map(|group| group.first))?.into_iter();
         groups
             .into_iter()
             .map(|group| {
@@ -176,6 +191,32 @@ impl View {
                 Ok((group.first.and_then(|_| keys.next()), view?))
             })
             .collect()
+    }
+
+    /// As `group`, but of every item only a whole number, eight bytes of each, little-endian.
+    #[pyo3(signature = (sources, measure, limit=DEFAULT_GROUPS))]
+    #[expect(clippy::type_complexity)]
+    fn collect<'py>(
+        &self,
+        py: Python<'py>,
+        sources: Vec<Bound<'py, PyAny>>,
+        measure: &Bound<'py, PyAny>,
+        limit: i64,
+    ) -> PyResult<Vec<(Option<Bound<'py, PyTuple>>, Bound<'py, PyBytes>)>> {
+        let limit = groups_of(limit)?;
+        let sources = self.sources(&sources)?;
+        let measure = source_of(self.view.signal, measure)?;
+        let collected = py.detach(|| self.view.collect(&sources, &measure, limit));
+        let mut keys = self.keys(py, &sources, collected.iter().filter_map(|group| group.first))?.into_iter();
+        let bytes = |numbers: &[i64]| {
+            PyBytes::new_with(py, 8 * numbers.len(), |out| {
+                out.chunks_exact_mut(8)
+                    .zip(numbers)
+                    .for_each(|(out, number)| out.copy_from_slice(&number.to_le_bytes()));
+                Ok(())
+            })
+        };
+        collected.into_iter().map(|group| Ok((group.first.and_then(|_| keys.next()), bytes(&group.numbers)?))).collect()
     }
 
     /// Views within limits, in order; what owns the items is in each.
