@@ -119,12 +119,12 @@ class Histogram:
                 self.counts = [own + its for own, its in zip(self.counts, before.counts, strict=True)]
                 self.sum += before.sum
 
-    def record(self, value: float) -> None:
-        """Add one value."""
+    def record(self, value: float, times: int = 1) -> None:
+        """Add one value, so many times."""
         bucket = next((i for i, bound in enumerate(self.bounds) if value <= bound), len(self.bounds))
         with self._lock:
-            self.counts[bucket] += 1
-            self.sum += value
+            self.counts[bucket] += times
+            self.sum += value * times
 
 
 Instrument = Counter | Gauge | Histogram

@@ -11,6 +11,7 @@ from airis.data.reference.samples import Samples, samples
 from airis.data.reference.sampling import Sampler
 from airis.data.reference.series import SeriesIndex
 from airis.data.reference.split import split
+from airis.data.reference.trace_index import TraceIndex
 from airis.data.reference.validate import count_items, validate
 from airis.data.reference.view import View, concat, scan
 from airis.proto.otlp_json import from_json, to_json
@@ -26,6 +27,7 @@ __all__ = [
     "Sampler",
     "Samples",
     "SeriesIndex",
+    "TraceIndex",
     "View",
     "concat",
     "count_items",

@@ -195,6 +195,52 @@ class Sampler:
         """
 
 @final
+class TraceIndex:
+    """The traces of a view of spans, in the order in which the first span of each comes; numbers are little-endian."""
+
+    def __init__(self, view: View) -> None:
+        """ValueError for another signal than traces."""
+
+    def __len__(self) -> int:
+        """How many traces there are."""
+
+    @property
+    def ids(self) -> bytes:
+        """Of every trace the id, 16 bytes each; zeros where it has another length."""
+
+    @property
+    def spans(self) -> bytes:
+        """Of every trace the number of its spans, 4 bytes each."""
+
+    @property
+    def sizes(self) -> bytes:
+        """Of every trace the bytes of its spans without resources and scopes, 8 bytes each."""
+
+    @property
+    def starts(self) -> bytes:
+        """Of every trace when it started, in nanoseconds, 8 bytes each; 0 where no span says that."""
+
+    @property
+    def ends(self) -> bytes:
+        """Of every trace when its last span ended, as `starts`."""
+
+    @property
+    def marks(self) -> bytes:
+        """Of every trace a byte: 1 where a span has the W3C flag "sampled", and 2 where one has no parent."""
+
+    def any(self, mask: bytes) -> bytes:
+        """For every trace 1 where the byte of one of its spans is not 0, of one byte for each span, else 0."""
+
+    def split(self, parts: bytes, count: int) -> list[View]:
+        """So many views, each with the spans of the traces that have its number, of 4 bytes for each trace.
+
+        The spans of other numbers are in none of them. Where there is one part with everything, it is the view itself.
+        """
+
+    def hashes(self, salt: bytes) -> bytes:
+        """For every trace the FNV-1a hash of the salt with the id behind it, 8 bytes each."""
+
+@final
 class Blocks:
     """What one payload becomes: a block for each table that gets rows."""
 

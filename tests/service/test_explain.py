@@ -104,7 +104,7 @@ def test_an_old_spelling_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
         (
             ["processors"],
             "name one of the processors: attributes, batch, circuit_breaker, filter, memory_limiter, "
-            "probabilistic_sampler, resource, transform",
+            "probabilistic_sampler, resource, tail_sampling, transform",
         ),
         (["faro"], 'receiver type "faro" is a Collector component that airis does not have; let the Faro SDK send'),
         ([""], 'name a component, such as "otlp"; "airis components" lists them'),

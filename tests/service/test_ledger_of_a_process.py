@@ -332,3 +332,36 @@ def _what_is_wrong_comes_first(airis: Airis, queued: int) -> None:
     assert samples["airis_exporter_failing_duration", to] > 0
     page = status(airis, "table").splitlines()
     assert page[1].startswith("  ✗ exporters::otlp_http/away delivers no traces: ")
+
+
+HOLDING = """
+receivers:
+  otlp: {protocols: {http: {endpoint: "127.0.0.1:0"}}}
+processors:
+  tail_sampling:
+    decision_wait: 1h
+    num_traces: 100
+    policies: [{name: half, type: probabilistic, probabilistic: {sampling_percentage: 50}}]
+exporters:
+  nop:
+service:
+  telemetry: {metrics: {level: none}, logs: {encoding: json}}
+  pipelines:
+    traces: {receivers: [otlp], processors: [tail_sampling], exporters: [nop]}
+"""
+
+
+def test_what_is_held_until_it_is_decided_on_is_in_the_ledger(start_airis: Callable[..., Airis]) -> None:
+    airis = start_airis(HOLDING)
+
+    for _ in range(BATCHES):
+        assert send(airis, "traces", spans(SPANS)) == 200
+
+    told = quiet(airis, lambda told: branch(told, "nop")["held"] <= 100)
+    line = branch(told, "nop")
+    assert line["accepted"] == BATCHES * SPANS
+    assert line["held"] > 90
+    assert line["delivered"] > 0
+    assert [each["reason"] for each in line["left_out"]] == ["sampled"]
+    assert sides(line)[0] == sides(line)[1]
+    assert told["imbalance"] == 0

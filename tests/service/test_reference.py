@@ -41,7 +41,7 @@ def options(
         yield f"{path}{field.alias or name}", field
         for model in models(field.annotation):
             if model not in (config, *within):
-                yield from options(model, f"{path}{name}::", (config, *within))
+                yield from options(model, f"{path}{field.alias or name}::", (config, *within))
 
 
 @pytest.mark.parametrize("factory", FACTORIES, ids=lambda factory: f"{factory.kind.section}::{factory.type_name}")

@@ -27,6 +27,7 @@ pub mod sampling;
 pub mod scan;
 pub mod series;
 pub mod split;
+pub mod trace_index;
 pub mod traces;
 mod trail;
 pub mod validate;

@@ -16,6 +16,7 @@ mod remote_write;
 mod samples;
 mod sampling;
 mod sources;
+mod trace_index;
 mod view;
 mod wal;
 
@@ -58,6 +59,9 @@ mod _core {
 
     #[pymodule_export]
     use super::sampling::Sampler;
+
+    #[pymodule_export]
+    use super::trace_index::TraceIndex;
 
     #[cfg(unix)]
     #[pymodule_export]
