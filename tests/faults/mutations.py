@@ -181,7 +181,7 @@ def backlog_first() -> None:
 
     async def open_when_empty(self: Sending, host: Any) -> None:
         await begin(self, host)
-        while any(queue.size() for queue in self._queues.values()):  # noqa: ASYNC110
+        while any(consumers.queue.size() for consumers in self._consumers.values()):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
     Sending.open = open_when_empty  # type: ignore[method-assign]
