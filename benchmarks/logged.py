@@ -5,6 +5,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from measuring import Run, window
@@ -20,6 +21,14 @@ POLL_S = 0.2
 GB = 1e9
 SCALED_GB = 10.0
 """The backlog for which the time of a start is told; one that fits on any disk is measured."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """What it took until all ports listened."""
+
+    seconds: float
+    cpu_s: float
 
 
 def beside_none(scenario: Scenario, case: Case, seconds: float) -> Run:
@@ -41,10 +50,10 @@ def replayed(scenario: Scenario, case: Case) -> Run:
     """Fill the log while nothing is taken, end airis, and start it with a destination that takes all."""
     with tempfile.TemporaryDirectory(prefix="airis-bench-") as temporary:
         folder = Path(temporary)
-        with _started(scenario, case, folder, takes=False) as (first, empty_start_s):
+        with _started(scenario, case, folder, takes=False) as (first, empty):
             items = _filled(first, case.load, folder, case.backlog_mib * 2**20)
         size = _size(folder)
-        with _started(scenario, case, folder, takes=True) as (second, start_s), Memory(second.pid) as memory:
+        with _started(scenario, case, folder, takes=True) as (second, start), Memory(second.pid) as memory:
             began, before, cpu = time.monotonic(), _arrived(second, case.load), tree_cpu_s(second.pid)
             while (arrived := _arrived(second, case.load)) < items and time.monotonic() < began + REPLAY_S:
                 time.sleep(POLL_S)
@@ -72,20 +81,27 @@ def replayed(scenario: Scenario, case: Case) -> Run:
         more={
             "backlog_gb": size / GB,
             "replay_mb_per_s": size * replayed / items / elapsed / 1e6,
-            "empty_start_s": empty_start_s,
-            "start_s": start_s,
-            "start_s_scaled": empty_start_s + max(0.0, start_s - empty_start_s) * max(1.0, SCALED_GB * GB / size),
+            "empty_start_s": empty.seconds,
+            "empty_start_cpu_s": empty.cpu_s,
+            "start_s": start.seconds,
+            "start_cpu_s": start.cpu_s,
+            "start_s_scaled": _scaled(empty.seconds, start.seconds, size),
+            "start_cpu_s_scaled": _scaled(empty.cpu_s, start.cpu_s, size),
         },
     )
 
 
 @contextmanager
-def _started(scenario: Scenario, case: Case, folder: Path, *, takes: bool) -> Iterator[tuple[System, float]]:
-    """A system in a folder that may have a log, and the seconds until it listened."""
+def _started(scenario: Scenario, case: Case, folder: Path, *, takes: bool) -> Iterator[tuple[System, Start]]:
+    """A system in a folder that may have a log, and what it took until it listened."""
     ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
     began = time.monotonic()
     with running("airis", scenario, {**ports, **case.env, "TAKES": str(takes).lower()}, folder, None) as found:
-        yield found, time.monotonic() - began
+        yield found, Start(time.monotonic() - began, tree_cpu_s(found.pid))
+
+
+def _scaled(empty: float, with_backlog: float, size: int) -> float:
+    return empty + max(0.0, with_backlog - empty) * max(1.0, SCALED_GB * GB / size)
 
 
 def _filled(system: System, load: Load, folder: Path, size: int) -> int:
