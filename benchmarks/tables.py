@@ -176,7 +176,21 @@ def _log(case: Case, measured: Measured) -> Sequence[str]:
     )
 
 
-_REPLAY = ("", "backlog, GB", "MB/s", "k/s", "CPU-s/M", "start, s", "of 10 GB", "empty", "CPU-s", "MiB", "lost", "goal")
+_REPLAY = (
+    "",
+    "backlog, GB",
+    "MB/s",
+    "k/s",
+    "CPU-s/M",
+    "start, s",
+    "of 10 GB",
+    "empty",
+    "CPU-s",
+    "delivering",
+    "MiB",
+    "lost",
+    "goal",
+)
 
 
 def _replay(case: Case, measured: Measured) -> Sequence[str]:
@@ -195,6 +209,7 @@ def _replay(case: Case, measured: Measured) -> Sequence[str]:
         more("start_s_scaled"),
         more("empty_start_s"),
         " / ".join(map(more, ("start_cpu_s", "start_cpu_s_scaled", "empty_start_cpu_s"))),
+        more("delivering_start_s"),
         _mib(own),
         lost(own),
         goals(case, measured),
