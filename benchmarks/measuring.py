@@ -59,6 +59,14 @@ class Run:
 
 def run(name: str, scenario: Scenario, case: Case, seconds: float) -> Run:
     """Measure a system once; raises Failed for a run that cannot be used."""
+    if scenario.measure == "log":
+        from logged import beside_none
+
+        return beside_none(scenario, case, seconds)
+    if scenario.measure == "replay":
+        from logged import replayed
+
+        return replayed(scenario, case)
     with system(name, scenario, case) as started:
         match scenario.measure:
             case "saturation":

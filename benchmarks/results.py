@@ -52,6 +52,16 @@ class Measured:
         if goal.times_the_store is not None:
             times = median(run.more["times_the_store"] for run in own)
             found.append((f"≤ {goal.times_the_store:g} times the store", times <= goal.times_the_store))
+        if goal.times_without_log is not None:
+            times = median(run.more["times_without_log"] for run in own)
+            found.append((f"≤ {goal.times_without_log:g} times", times <= goal.times_without_log))
+        if goal.replay_mb_per_s is not None:
+            speed = median(run.more["replay_mb_per_s"] for run in own)
+            found.append((f"≥ {goal.replay_mb_per_s:g} MB/s", speed >= goal.replay_mb_per_s))
+            found.append(("0 lost", all(run.lost == 0 for run in own)))
+        if goal.start_s is not None:
+            start = median(run.more["start_s_scaled"] for run in own)
+            found.append((f"start ≤ {goal.start_s:g} s", start <= goal.start_s))
         if goal.rss_times_steady is not None:
             times = median(run.more["rss_times_steady"] for run in own)
             found.append((f"memory ≤ {goal.rss_times_steady:g} times steady", times <= goal.rss_times_steady))

@@ -34,6 +34,9 @@ class Goal(_Part):
     requests_per_core_second: float | None = None
     times_the_store: float | None = Field(None, description="Of what the store itself costs for the same blocks.")
     rss_times_steady: float | None = None
+    times_without_log: float | None = Field(None, description="Of what the same costs without the log.")
+    replay_mb_per_s: float | None = Field(None, description="At least.")
+    start_s: float | None = Field(None, description="At most, with a backlog of 10 GB.")
 
 
 class Case(_Part):
@@ -42,6 +45,7 @@ class Case(_Part):
     name: str
     load: Load = Load()
     goal: Goal = Goal()
+    backlog_mib: int = Field(0, description="Of the log, where one is replayed.")
     env: dict[str, str] = Field({}, description="Variables for the configurations, beside those of the ports.")
     rotel: bool = Field(True, description="Whether the peer can do it.")
     not_yet: str = Field("", description="Why airis cannot do it today.")
@@ -50,16 +54,18 @@ class Case(_Part):
 class Scenario(_Part):
     """One path, and what goes along it.
 
-    The configurations find the ports in variables: GRPC and HTTP to receive at, METRICS, SINK and CLICKHOUSE.
+    The configurations find the ports in variables: GRPC and HTTP to receive at, METRICS, SINK and CLICKHOUSE; and
+    TAKES, whether a backlog is delivered yet.
     """
 
     title: str
     about: str = ""
-    measure: Literal["saturation", "latency", "overload", "store"] = "saturation"
+    measure: Literal["saturation", "latency", "overload", "store", "log", "replay"] = "saturation"
     end: Literal["exporter", "sink"] = Field(
         "exporter", description="Who counts what arrived: the last component's own metric, or the sink."
     )
     airis: str = Field("", description="A whole configuration.")
+    without_log: str = Field("", description="The same configuration without the log.")
     rotel: list[str] | None = Field(None, description="Options of `rotel start`; None where it has no such path.")
     cases: list[Case]
 

@@ -1,6 +1,7 @@
 """The systems under test, and the sink behind them: started fresh for every run."""
 
 import json
+import os
 import re
 import tempfile
 import urllib.request
@@ -15,6 +16,11 @@ from tools import AIRIS, LOAD, ROTEL
 
 SIGNALS = {"spans": "traces", "logs": "logs", "numbers": "metrics", "histograms": "metrics"}
 _ITEMS = {"spans": "spans", "logs": "log_records", "numbers": "metric_points", "histograms": "metric_points"}
+PORTS = ("GRPC", "HTTP", "METRICS", "CLICKHOUSE")
+PLUGIN = Path(__file__).parent / "plugin"
+"""Components of airis that are for measuring alone."""
+_METADATA = "Metadata-Version: 2.1\nName: airis-discard\nVersion: 0\n"
+_ENTRY_POINTS = "[airis.exporters]\ndiscard = airis_discard:DiscardExporter\n"
 _METRIC = re.compile(r"^(\w+?)(?:_total)?(?:\{[^}]*\})? (\S+)$", re.MULTILINE)
 
 
@@ -86,28 +92,38 @@ def sinking(folder: Path) -> Iterator[Sink]:
         yield Sink(running, port)
 
 
+def _plugged_in(folder: Path) -> tuple[str, str]:
+    """What goes on the path so that airis finds the components of `PLUGIN`."""
+    about = folder / "airis_discard-0.dist-info"
+    about.mkdir(exist_ok=True)
+    (about / "METADATA").write_text(_METADATA)
+    (about / "entry_points.txt").write_text(_ENTRY_POINTS)
+    return str(PLUGIN), str(folder)
+
+
 @contextmanager
 def system(name: str, scenario: Scenario, case: Case) -> Iterator[System]:
     """A fresh airis or rotel on its CPU, with a sink where the scenario ends in one."""
     with tempfile.TemporaryDirectory(prefix="airis-bench-") as temporary:
         folder = Path(temporary)
-        names = ("GRPC", "HTTP", "METRICS", "CLICKHOUSE")
-        env = {**dict(zip(names, map(str, free_ports(4)), strict=True)), **case.env}
+        env = {**dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True)), **case.env}
         if scenario.end == "sink":
             with sinking(folder) as sink:
                 env["SINK"] = str(sink.port)
-                with _running(name, scenario, env, folder, sink) as found:
+                with running(name, scenario, env, folder, sink) as found:
                     yield found
         else:
-            with _running(name, scenario, env, folder, None) as found:
+            with running(name, scenario, env, folder, None) as found:
                 yield found
 
 
 @contextmanager
-def _running(name: str, scenario: Scenario, env: dict[str, str], folder: Path, sink: Sink | None) -> Iterator[System]:
+def running(name: str, scenario: Scenario, env: dict[str, str], folder: Path, sink: Sink | None) -> Iterator[System]:
+    """One that listens, in a folder in which it may have been before."""
     if name == "airis":
         config = folder / "airis.yaml"
         config.write_text(scenario.airis)
+        env = {**env, "PYTHONPATH": os.pathsep.join([*_plugged_in(folder), os.environ.get("PYTHONPATH", "")])}
         command = [str(AIRIS), "run", "--config", str(config), "--data-dir", str(folder / "data")]
     elif scenario.rotel is not None:
         files = ["--pid-file", str(folder / "rotel.pid"), "--log-file", str(folder / "rotel.log")]

@@ -61,6 +61,8 @@ def table(key: str, scenario: Scenario, results: Results) -> tuple[Sequence[str]
         "latency": (_LATENCY, _latency),
         "overload": (_OVERLOAD, _overload),
         "store": (_STORE, _store),
+        "log": (_LOG, _log),
+        "replay": (_REPLAY, _replay),
     }[scenario.measure]
     rows: list[Sequence[str]] = []
     for case in scenario.cases:
@@ -154,6 +156,62 @@ def _store(case: Case, measured: Measured) -> Sequence[str]:
         more("store_alone_full_blocks_cpu_s_per_million"),
         more("times_the_store"),
         number(median(run.more["rows"] / run.more["inserts"] for run in own)),
+        goals(case, measured),
+    )
+
+
+_LOG = ("", "with the log", "without", "times", "MiB, with / without", "lost", "goal")
+
+
+def _log(case: Case, measured: Measured) -> Sequence[str]:
+    own = measured.airis
+    return (
+        case.name + (f" ({refusals(own)} not accepted)" if refusals(own) else ""),
+        spread(map(_cpu, own)),
+        spread(run.more["without_cpu_s_per_million"] for run in own),
+        spread(run.more["times_without_log"] for run in own),
+        f"{_mib(own)} / {max(run.more['without_mib'] for run in own):.0f}",
+        lost(own),
+        goals(case, measured),
+    )
+
+
+_REPLAY = (
+    "",
+    "backlog, GB",
+    "MB/s",
+    "k/s",
+    "CPU-s/M",
+    "start, s",
+    "of 10 GB",
+    "empty",
+    "CPU-s",
+    "delivering",
+    "MiB",
+    "lost",
+    "goal",
+)
+
+
+def _replay(case: Case, measured: Measured) -> Sequence[str]:
+    own = measured.airis
+
+    def more(name: str) -> str:
+        return spread(run.more[name] for run in own)
+
+    return (
+        case.name,
+        number(median(run.more["backlog_gb"] for run in own)),
+        more("replay_mb_per_s"),
+        spread(run.items_per_s / 1e3 for run in own),
+        spread(map(_cpu, own)),
+        more("start_s"),
+        more("start_s_scaled"),
+        more("empty_start_s"),
+        " / ".join(map(more, ("start_cpu_s", "start_cpu_s_scaled", "empty_start_cpu_s"))),
+        more("delivering_start_s"),
+        _mib(own),
+        lost(own),
         goals(case, measured),
     )
 

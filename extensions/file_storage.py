@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import os
+import shlex
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -91,8 +92,8 @@ class FileStorageConfig(Config):
 class FileStorage(Extension[FileStorageConfig]):
     """Hold a write-ahead log for the sending queues that name this extension as their storage.
 
-    What a queue has accepted survives kill -9, and a loss of power with `fsync`. A queue that nobody names any more
-    keeps its backlog, and says so.
+    What a queue has accepted survives kill -9, and a loss of power with `fsync`. The backlog of an exporter that is not
+    configured any more is kept, and named at each start.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class FileStorage(Extension[FileStorageConfig]):
         super().__init__(config, telemetry)
         self._clock = clock
         self._lock: int | None = None
+        self._host: Host | None = None
         self._directory: Path | None = None
         self.service: LogService | None = None
         """The log, once started."""
@@ -135,6 +137,7 @@ class FileStorage(Extension[FileStorageConfig]):
     async def start(self, host: Host) -> None:
         """Open the log; raises StartError where it cannot be read, or another process has it."""
         config = self.config
+        self._host = host
         directory = self._directory = await asyncio.to_thread(self._claim, host.data_dir)
         options = LogOptions(
             segment_bytes=config.segment_mib * MIB,
@@ -160,6 +163,21 @@ class FileStorage(Extension[FileStorageConfig]):
         words = [f"{count} {what} in {directory} {fate}" for count, what, fate in troubles if count]
         if words:
             self.telemetry.health.report(Status.RECOVERABLE_ERROR, "; ".join(words))
+
+    async def ready(self) -> None:
+        """Name the backlogs that nobody takes any more: they are kept, and with them the files that they stand in."""
+        assert self._host is not None
+        here, logs = self.telemetry.component_id, self._host.ledger().logs
+        storage = ("--storage", here) if len(logs) > 1 else ()
+        for log in logs:
+            for subscriber, items in log.unclaimed.items() if log.extension == here else ():
+                self.telemetry.log.warning(
+                    "a backlog is kept for an exporter that is not configured",
+                    subscriber=subscriber,
+                    items=items,
+                    to_deliver_it="configure the exporter again",
+                    to_give_it_up=shlex.join(["airis", "wal", "forget", *storage, subscriber]),
+                )
 
     async def _open(self, service: LogService) -> None:
         try:

@@ -307,7 +307,8 @@ class Consumers:
         waits = self._retry.waits()
         while True:
             try:
-                return await attempt()
+                async with self.queue.attempt(suspect.group, batch):
+                    return await attempt()
             except NOT_SENT as error:
                 failure: Retryable = error
             except Retryable as error:

@@ -4,12 +4,13 @@ import asyncio
 import json
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 
 from airis.component.errors import Permanent, Retryable
 from airis.component.sending.config import SendingQueueConfig
+from airis.component.sending.destination import NOT_SENT
 from airis.component.sending.grouping import Grouping
 from airis.component.sending.queue import Taken, size_in
 from airis.component.sending.room import FULL_RETRY_S, Room
@@ -264,6 +265,26 @@ class DurableQueue:
                 raise
             self.subscriber.settle(group)  # all of it was damaged
         return None
+
+    @asynccontextmanager
+    async def attempt(self, taken: Taken, part: Batch) -> AsyncGenerator[None]:
+        """Around an attempt to deliver a part of it, which may be all: if the process ends in it, that is known."""
+        group = _group_of(taken)
+        async with self._service.attempts.one(is_suspected=self.subscriber.is_suspected(group)):
+            if not group.is_tried:
+                await self._service.run(lambda: self.subscriber.tried(group))
+            is_cleared = False
+            try:
+                yield
+            except NOT_SENT:
+                raise
+            except Retryable:
+                is_cleared = part.id == taken.batch.id
+                raise
+            finally:
+                if group.starts:
+                    with suppress(OSError):  # the log is closed, which was no crash
+                        await self._service.run(lambda: self.subscriber.came_back(group, is_cleared=is_cleared))
 
     async def settle(self, taken: Taken, error: Exception | None, settled: Callable[[int], None]) -> None:
         """Note that it is done with."""

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -59,6 +60,10 @@ class Queue(Protocol):
     @property
     def is_over(self) -> bool:
         """Whether there will be no more to take."""
+        ...
+
+    def attempt(self, taken: Taken, part: Batch) -> AbstractAsyncContextManager[None]:
+        """Around an attempt to deliver a part of it, which may be all, and which may have to wait for its turn."""
         ...
 
     async def settle(self, taken: Taken, error: Exception | None, settled: Callable[[int], None]) -> None:
@@ -242,6 +247,10 @@ class MemoryQueue:
         else:
             self._partitions.move_to_end(key)  # the others have their turn
         return Taken(joined([each.batch for each in held]), held, is_alone=len(held) == 1)
+
+    def attempt(self, taken: Taken, part: Batch) -> AbstractAsyncContextManager[None]:
+        """Nothing is left of it after a crash that could be to blame."""
+        return nullcontext()
 
     async def settle(self, taken: Taken, error: Exception | None, settled: Callable[[int], None]) -> None:
         """Make room, and tell who waits for the outcome."""

@@ -30,7 +30,9 @@ class Group:
     """16 bytes; the same for the same batches."""
     entries: list[Entry]
     starts: int = 0
-    """How often the process ended while it was under way. From two on it goes alone."""
+    """How often, one time after another, the process ended while an attempt to deliver it was under way."""
+    is_tried: bool = True
+    """Whether the journal says that an attempt is under way."""
 
     @property
     def items(self) -> int:

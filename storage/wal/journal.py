@@ -92,7 +92,9 @@ class Grouped:
 
     sequences: list[int]
     starts: int = 0
-    """How often airis ended while it was under way."""
+    """How often airis ended while an attempt to deliver it was under way."""
+    is_tried: bool = True
+    """Whether an attempt is under way, as far as is known: for what was just taken that is assumed."""
 
 
 class Journal:
@@ -127,18 +129,34 @@ class Journal:
         """Read a file and go on in a new one; raises NotOurs for one without a state, WrongVersion, OSError."""
         state = read_state(files, log_id, name)
         for group in state.groups.values():
-            group.starts += not state.ended_well
+            group.starts += group.is_tried and not state.ended_well
+            group.is_tried = False
         state.ended_well = False
         journal = cls(files, log_id, state, reserve)
         with suppress(OSError):  # a full disk; the state has it, and is written at the next sync
             journal.rewrite()
         return journal
 
-    def took(self, token: bytes, sequences: list[int]) -> None:
-        """Note a group before it is delivered."""
-        self.state.groups[token] = Grouped(sequences)
-        self._write({"took": token.hex(), "sequences": runs(sequences)})
+    def took(self, token: bytes, sequences: list[int], starts: int = 0) -> None:
+        """Note a group before it is delivered; of one that is known from crashes each attempt is noted besides."""
+        self.state.groups[token] = Grouped(sequences, starts, is_tried=not starts)
+        known = {"starts": starts} if starts else {}
+        self._write({"took": token.hex(), "sequences": runs(sequences), **known})
         failpoints.passed("journal.took")
+
+    def tried(self, token: bytes) -> None:
+        """Note that an attempt to deliver a group is about to be made; that need not survive a loss of power."""
+        self.state.groups[token].is_tried = True
+        self._write({"tried": token.hex()})
+        if self._file is not None and self._file.size > _MOST_BYTES:  # nothing is settled while a destination is away
+            with suppress(OSError):
+                self.rewrite()
+
+    def came_back(self, token: bytes, starts: int) -> None:
+        """Note that an attempt came to its end, and how often such an end was not reached, one after another."""
+        group = self.state.groups[token]
+        group.is_tried, group.starts = False, starts
+        self._write({"back": token.hex(), "starts": starts})
 
     def settled(self, token: bytes) -> None:
         """Note that a group is settled."""
@@ -276,7 +294,10 @@ def read_state(files: Files, log_id: bytes, name: str) -> State:
 
 def _follow(state: State | None, content: dict[str, Any]) -> State | None:
     if "name" in content:
-        groups = {bytes.fromhex(g[0]): Grouped(list(_spread(g[1])), int(g[2])) for g in content["groups"]}
+        groups = {
+            bytes.fromhex(token): Grouped(list(_spread(sequences)), int(starts), all(tried))
+            for token, sequences, starts, *tried in content["groups"]
+        }
         return State(
             str(content["name"]),
             int(content["signal"]),
@@ -292,7 +313,13 @@ def _follow(state: State | None, content: dict[str, Any]) -> State | None:
         return None
     state.ended_well = "ended" in content
     if "took" in content:
-        state.groups[bytes.fromhex(content["took"])] = Grouped(list(_spread(content["sequences"])))
+        starts = int(content.get("starts", 0))
+        state.groups[bytes.fromhex(content["took"])] = Grouped(list(_spread(content["sequences"])), starts, not starts)
+    elif "tried" in content:
+        state.groups[bytes.fromhex(content["tried"])].is_tried = True
+    elif "back" in content:
+        came_back = state.groups[bytes.fromhex(content["back"])]
+        came_back.is_tried, came_back.starts = False, int(content["starts"])
     elif "settled" in content:
         group = state.groups.pop(bytes.fromhex(content["settled"]), None)
         state.settle(group.sequences if group else ())
@@ -321,7 +348,7 @@ def _write_whole(files: Files, log_id: bytes, state: State) -> File:
         "next": state.next,
         "outstanding": runs(sorted(state.outstanding)),
         "settled": runs(sorted(state.settled)),
-        "groups": [[token.hex(), runs(g.sequences), g.starts] for token, g in state.groups.items()],
+        "groups": [[token.hex(), runs(g.sequences), g.starts, g.is_tried] for token, g in state.groups.items()],
         "unread": state.unread,
         "ended": state.ended_well,
     }

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import structlog
 
+from airis.storage.wal.attempts import Attempts
 from airis.storage.wal.log import Log, Put
 
 log = structlog.get_logger("airis.wal")
@@ -54,6 +55,8 @@ class LogService:
         self.log = log
         self._collect_s = collect_s
         self._collected = 0.0
+        self.attempts = Attempts()
+        """Of all who deliver what is in the log."""
         self.holdings = Holdings()
         """About a second old at the most; of any thread."""
         self._dead: list[str] = []

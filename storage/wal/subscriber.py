@@ -10,7 +10,7 @@ import structlog
 from airis.data import combined_id
 from airis.storage.wal.format import Head
 from airis.storage.wal.group import NO_LIMITS, Group, Limits
-from airis.storage.wal.journal import Grouped, Journal
+from airis.storage.wal.journal import Journal
 from airis.storage.wal.segment import Amount, Entry, Lane, Segment
 from airis.storage.wal.unread import Unread
 
@@ -24,7 +24,7 @@ log = structlog.get_logger("airis.wal")
 WINDOW = 8192
 """Batches known to be next, at most."""
 CRASHES = 3
-"""A batch that was under way alone at so many ends of the process is at fault for them."""
+"""A batch that was being delivered at so many crashes, at the last one alone, is at fault for them."""
 
 
 class Subscriber:
@@ -97,7 +97,7 @@ class Subscriber:
             self._unfound.append(token)
             return False
         if entries:
-            self._again.append(Group(token, entries, grouped.starts))
+            self._again.append(Group(token, entries, grouped.starts, grouped.is_tried))
         else:
             self.journal.settled(token)
         return True
@@ -181,9 +181,8 @@ class Subscriber:
         token = combined_id(ids)
         if token in self.state.groups:  # the same batches were put twice
             token = combined_id([*ids, entries[0].head.sequence.to_bytes(8, "little")])
-        group = Group(token, entries, starts)
-        self.journal.took(token, [entry.head.sequence for entry in entries])
-        self.state.groups[token] = Grouped([entry.head.sequence for entry in entries], starts)
+        group = Group(token, entries, starts, is_tried=not starts)
+        self.journal.took(token, [entry.head.sequence for entry in entries], starts)
         self._out[token] = group
         return group
 
@@ -251,6 +250,24 @@ class Subscriber:
                 found.append((entry, payload))
         return found
 
+    # Attempts
+
+    def is_suspected(self, group: Group) -> bool:
+        """Whether one crash more would put the blame on a group, so that it is to be tried alone."""
+        return group.starts >= CRASHES - 1
+
+    def tried(self, group: Group) -> None:
+        """An attempt to deliver a group is about to be made."""
+        if group.token in self.state.groups and not group.is_tried:
+            group.is_tried = True
+            self.journal.tried(group.token)
+
+    def came_back(self, group: Group, *, is_cleared: bool) -> None:
+        """It came to its end, and did not end the process; `is_cleared` if that says as much of the whole group."""
+        if group.token in self.state.groups and group.is_tried:
+            group.is_tried, group.starts = False, 0 if is_cleared else group.starts
+            self.journal.came_back(group.token, group.starts)
+
     # Settling
 
     def settle(self, group: Group) -> None:
@@ -281,7 +298,7 @@ class Subscriber:
         half = max(1, len(group.entries) // 2)
         for entries in (group.entries[half:], group.entries[:half]):
             if entries:
-                again = self._record(entries)
+                again = self._record(entries, group.starts)
                 del self._out[again.token]
                 self._again.appendleft(again)
 
@@ -293,16 +310,18 @@ class Subscriber:
 
     def _suspect(self, group: Group) -> None:
         if len(group.entries) > 1:
-            log.error("a group was under way at several crashes; its batches go one by one", batches=len(group.entries))
+            log.error(
+                "a group was being delivered at several crashes; its batches go one by one", batches=len(group.entries)
+            )
             self.journal.dissolved(group.token)
             for entry in reversed(group.entries):
                 alone = self._record([entry], starts=CRASHES - 1)
                 del self._out[alone.token]
                 self._again.appendleft(alone)
             return
-        log.error("a batch was under way at several crashes; it is a dead letter now", items=group.items)
+        log.error("a batch was being delivered at several crashes; it is a dead letter now", items=group.items)
         try:
-            self.bury(group, f"under way at {group.starts} crashes")
+            self.bury(group, f"being delivered at {group.starts} crashes")
         except OSError:
             self._aside.append(group)  # a full disk; what stands behind it makes room
             raise

@@ -40,6 +40,7 @@ def fsync_fails(trial: Trial) -> None:
     notes = _with_power(trial, **{EIO_AT: str(trial.rng.randint(5, 20))})
     trial.start()
     with trial.load(Load(items=20, pause_s=0.01)) as sending:
+        trial.wait(lambda: '"gone"' in notes.read_text(), "the disk throws away what it was to keep")
         if "fsync_again" not in trial.injections:
             trial.airis.until("the disk did not keep what was written")
         sending.until(acknowledged=50)

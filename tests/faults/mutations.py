@@ -181,7 +181,7 @@ def backlog_first() -> None:
 
     async def open_when_empty(self: Sending, host: Any) -> None:
         await begin(self, host)
-        while any(queue.size() for queue in self._queues.values()):  # noqa: ASYNC110
+        while any(consumers.queue.size() for consumers in self._consumers.values()):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
     Sending.open = open_when_empty  # type: ignore[method-assign]
@@ -206,15 +206,13 @@ def no_token() -> None:
 @injection
 def retries_end() -> None:
     """What could not be delivered for a while is given up, as the Collector does after 300 s."""
-    from airis.component.sending.sender import Sending
+    from airis.component.sending.consumers import Consumers
 
-    def soon(self: Sending) -> Any:
-        return self.config.retry_on_failure.model_copy(update={"max_elapsed_time": 0.3})
+    async def give_up(self: Consumers, suspect: Any, error: Any) -> None:
+        self._suspects.end(suspect)
+        await self._give_up(suspect.group, "retries", error)
 
-    async def give_up(self: Sending, queue: Any, taken: Any, _items: int, error: Exception) -> None:
-        await self._settle(queue, taken, error)
-
-    Sending._retries, Sending._postpone = soon, give_up  # type: ignore[method-assign,assignment]
+    Consumers._postpone = give_up  # type: ignore[method-assign]
 
 
 @injection
@@ -267,27 +265,31 @@ def partial_success_is_retried() -> None:
 @injection
 def no_bisection() -> None:
     """A batch with something bad in it is given up whole."""
-    from airis.component.sending import sender
+    from airis.component.sending import parts
+    from airis.component.sending.consumers import Consumers
 
-    sender._cut = lambda batch, _items, _bytes: [batch]
+    parts.halves = lambda batch: [batch]
+    begin = Consumers._send
 
-    begin = sender.Sending._send
+    async def send_whole(self: Consumers, suspect: Any) -> None:
+        suspect.group.is_alone = True
+        await begin(self, suspect)
 
-    async def send_whole(self: sender.Sending, queue: Any, taken: Any) -> None:
-        taken.is_alone = True
-        await begin(self, queue, taken)
-
-    sender.Sending._send = send_whole  # type: ignore[method-assign]
+    Consumers._send = send_whole  # type: ignore[method-assign]
 
 
 @injection
 def one_is_enough() -> None:
-    """A segment is deleted when one of several destinations has all of it."""
-    from airis.storage.wal.subscriber import Subscriber
+    """A segment is deleted when one of several destinations of a signal has all of it."""
+    from airis.storage.wal.room import Room
 
-    floor: Any = Subscriber.floor.fget  # type: ignore[attr-defined]
-    best = property(lambda self: max(floor(each) for each in self.log.subscribers.values()))
-    Subscriber.floor = best  # type: ignore[assignment,method-assign]
+    def is_needed_by_all(self: Room, segment: Any) -> bool:
+        by_signal: dict[int, list[bool]] = {}
+        for subscriber in self._log.subscribers.values():
+            by_signal.setdefault(subscriber.state.signal, []).append(subscriber.needs(segment))
+        return any(all(needs) for needs in by_signal.values())
+
+    Room._is_needed = is_needed_by_all  # type: ignore[method-assign]
 
 
 # Clocks and counts
@@ -305,9 +307,9 @@ def trust_the_clock() -> None:
 @injection
 def uncounted() -> None:
     """What is given up is not counted."""
-    from airis.component.sending.sender import Sending
+    from airis.component.sending.outcomes import Outcomes
 
-    Sending._give_up = lambda *_arguments: None  # type: ignore[method-assign]
+    Outcomes.given_up = lambda *_arguments: None  # type: ignore[method-assign]
 
 
 @injection

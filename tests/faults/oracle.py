@@ -57,7 +57,9 @@ class Verdict:
 class Ledger:
     """The books of one run."""
 
-    def __init__(self) -> None:
+    def __init__(self, over: Iterable[str] = ()) -> None:
+        """`over` are runs that ended: what a destination tells of them late is nothing to this one."""
+        self.over = set(over)
         self.issued: dict[str, str] = {}
         self.acknowledged: set[str] = set()
         self.delivered: defaultdict[str, Counter[Stamp]] = defaultdict(Counter)
@@ -65,9 +67,10 @@ class Ledger:
         self.doubts: Counter[str] = Counter()
         self.not_for: defaultdict[str, list[str]] = defaultdict(list)
 
-    def issue(self, stamps: Iterable[Sequence[str]]) -> None:
+    def issue(self, stamps: Sequence[Sequence[str]]) -> None:
         """Before they are sent for the first time."""
         self.issued.update((key, digest) for key, digest in stamps)
+        self.over -= {_run_of(key) for key, _ in stamps}
 
     def acknowledge(self, keys: Iterable[str]) -> None:
         """Their sender was told that they are taken."""
@@ -79,7 +82,14 @@ class Ledger:
 
     def deliver(self, sink: str, stamps: Iterable[Sequence[str]]) -> None:
         """They arrived at a destination."""
-        self.delivered[sink].update(Stamp(*stamp) for stamp in stamps)
+        self.delivered[sink].update(stamp for stamp in (Stamp(*each) for each in stamps) if not self._is_over(stamp))
+
+    def _is_over(self, stamp: Stamp) -> bool:
+        return _run_of(stamp.key) in self.over
+
+    def next(self) -> "Ledger":
+        """The books of the run behind this one."""
+        return Ledger(self.over | {_run_of(key) for key in self.issued})
 
     def excuse(self, sink: str, keys: Iterable[str]) -> None:
         """They were found where they are allowed to be instead."""
@@ -119,6 +129,10 @@ class Ledger:
         return Delivered(found.total(), len(lost), len(wrong), duplicates, len(self.excused[sink]), examples)
 
 
+def _run_of(key: str) -> str:
+    return key.partition("/")[0]
+
+
 class _Handler(socketserver.StreamRequestHandler):
     server: "_Server"
 
@@ -127,7 +141,7 @@ class _Handler(socketserver.StreamRequestHandler):
             operation, arguments = json.loads(line)
             with self.server.lock:
                 if operation == "begin":
-                    self.server.ledger = Ledger()
+                    self.server.ledger = self.server.ledger.next()
                     answer: Any = None
                 else:
                     answer = getattr(self.server.ledger, operation)(*arguments)

@@ -163,3 +163,16 @@ def test_a_delay_is_one(echo: int) -> None:
         assert time.monotonic() - started >= 0.4, "once for each way"
     finally:
         proxy.close()
+
+
+def test_what_a_run_before_delivers_late_is_not_held_against_the_next_one() -> None:
+    books = ledger(ONE, TWO).next()
+    another = Stamp("another/0/1", "digest")
+    books.issue([another])
+    books.deliver("sink", [THREE, another, Stamp("unheard-of/0/1", "digest")])
+    assert books.verdict(["sink"]).sinks["sink"].wrong == 1, "the one of a run that never was"
+
+    again = books.next()
+    again.issue([ONE])
+    again.deliver("sink", [Stamp(ONE.key, "another")])
+    assert again.verdict(["sink"]).sinks["sink"].wrong == 1, "it was begun again"

@@ -365,9 +365,15 @@ def stored(path: Path, runs: list[str]) -> Iterator[Stamp]:
 
 
 _given: set[int] = set()
+_giving = threading.Lock()
 
 
 def _free_port() -> int:
+    with _giving:  # trials may run beside one another
+        return _next_free_port()
+
+
+def _next_free_port() -> int:
     start = random.Random(f"{os.getpid()}/{len(_given)}").randrange(len(_PORTS))
     for offset in range(len(_PORTS)):
         port = _PORTS[(start + offset) % len(_PORTS)]

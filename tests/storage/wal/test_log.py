@@ -158,9 +158,62 @@ def test_what_crashes_the_process_again_and_again_is_a_dead_letter(directory: Pa
         group = kafka.take()
         if group is None:
             break
+        kafka.tried(group)
     # Two batches were under way together, so that each was tried alone; the third was taken when they were gone.
     assert [letter.payload[:9] for letter in log.dead.letters()] == [b"payload 1", b"payload 2"]
-    assert {letter.reason for letter in log.dead.letters()} == {"under way at 3 crashes"}
+    assert {letter.reason for letter in log.dead.letters()} == {"being delivered at 3 crashes"}
+
+
+@pytest.mark.parametrize("is_cleared", [False, True])
+def test_what_came_back_is_not_to_blame(directory: Path, is_cleared: bool):
+    """An attempt was made in each run, and was over when the process ended."""
+    for _ in range(2 * CRASHES):
+        kafka = opened(directory).subscriber(KAFKA, SIGNAL)
+        group = kafka.take()
+        assert group is not None
+        assert group.starts <= 1, "that of the first crash alone"
+        kafka.tried(group)
+        kafka.came_back(group, is_cleared=is_cleared)
+        assert group.starts == (0 if is_cleared else 1)
+
+
+def test_what_was_not_tried_is_not_to_blame(directory: Path):
+    for _ in range(2 * CRASHES):
+        group = opened(directory).subscriber(KAFKA, SIGNAL).take()
+        assert group is not None
+        assert group.starts == 1
+
+
+def test_blame_counts_from_the_last_attempt_that_came_back(directory: Path):
+    """Whoever ends the process only when a destination is there is found when it is."""
+    starts: list[int] = []
+    for comes_back in (True, False, True, False, False):
+        log = opened(directory)
+        kafka = log.subscriber(KAFKA, SIGNAL)
+        group = kafka.take()
+        assert group is not None
+        starts.append(group.starts)
+        kafka.tried(group)
+        if comes_back:
+            kafka.came_back(group, is_cleared=True)
+            kafka.tried(group)
+    assert starts == [1, 1, 2, 1, 2]
+
+
+def test_halves_of_a_suspect_are_suspected(directory: Path):
+    first = opened(directory).subscriber(KAFKA, SIGNAL)
+    group = first.take()
+    assert group is not None
+    first.tried(group)
+    kafka = opened(directory).subscriber(KAFKA, SIGNAL)
+    group = kafka.take()
+    assert group is not None
+    assert kafka.is_suspected(group)
+    kafka.split(group)
+
+    again = opened(directory).subscriber(KAFKA, SIGNAL)
+    halves = [again.take(), again.take()]
+    assert [half and (half.items, half.starts) for half in halves] == [(1, CRASHES - 1)] * 2
 
 
 def test_an_orderly_end_is_no_crash(directory: Path):

@@ -124,6 +124,7 @@ class TheLog(RuleBasedStateMachine):
         except OSError:
             subscriber.set_aside(group)
             return
+        subscriber.tried(group)
         self.out.append((name, group))
         assert [payload for _, payload in found] == [payload_of(number) for number in numbers]
         assert set(numbers) <= self.issued[name]
@@ -142,6 +143,7 @@ class TheLog(RuleBasedStateMachine):
     @rule(data=st.data())
     def give_back(self, data: st.DataObject) -> None:
         name, group = self.out.pop(data.draw(st.integers(0, len(self.out) - 1)))
+        self.subscribers[name].came_back(group, is_cleared=data.draw(st.booleans()))
         self.subscribers[name].give_back(group)
 
     @precondition(lambda self: self.out)
