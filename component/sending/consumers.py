@@ -269,7 +269,10 @@ class Consumers:
         if batch.id in taken.progress.done:
             return
         if self.queue.is_durable:
-            await self.queue.bury(taken, reason_of(error), batch)
+            try:
+                await self.queue.bury(taken, reason_of(error), batch)
+            except OSError as trouble:  # a full disk: what is known of the other parts must not be forgotten for it
+                raise Retryable(f"a dead letter cannot be kept: {reason_of(trouble)}") from trouble
         taken.progress.give_up(batch, "dead_letter" if self.queue.is_durable else "refused", error)
 
     async def _try(self, suspect: Suspect[Taken], batch: Batch, *, may_be_cut: bool) -> Exception | None:

@@ -337,6 +337,9 @@ class DurableQueue:
         found = await self._service.run(work)
         if found:
             taken.batch = _batch_of(self._signal, ticket.group, found)
+        else:
+            self._forget(ticket.group)
+            await self._room.change()
         return bool(found)
 
     async def split(self, taken: Taken) -> None:

@@ -11,11 +11,16 @@ from airis.component import Overview, Permanent, PipelineOverview, Retryable, St
 from airis.component.sending import Sending
 from airis.component.sending.breaker import CircuitBreaker, CircuitBreakerConfig, CircuitOpen, State
 from airis.component.sending.consumers import Consumers
+from airis.component.sending.durable import DurableQueue
+from airis.component.sending.grouping import Grouping
 from airis.component.testing import FakeHost, ManualClock
 from airis.data import Batch, Signal
+from airis.storage.wal.dead import DeadLetters
 from airis.storage.wal.files import OsFiles
 from airis.storage.wal.log import Log
 from tests.component.test_sending import DURABLE, QUEUES, SOON_S, Destination, Exporters, names_of, spans
+
+DURABLE_BY_THREES = Grouping(max_items=3, interval_s=1e-9)
 
 
 @pytest.fixture
@@ -348,3 +353,58 @@ async def test_a_full_disk_at_the_start_is_not_the_end(exporters: Exporters, mon
     await other.consume(spans("b"))
     await exporters.destination.until(lambda: exporters.destination.all_names == ["b"])
     await other.close()
+
+
+async def test_what_changed_while_it_was_aside_is_under_way_no_more(exporters: Exporters):
+    """Else it would count as under way for ever, and nothing that waits be taken for a full group."""
+    exporters.has_all_counts = False  # the loss is made up
+    sending = await exporters.start(DURABLE_BY_THREES, **DURABLE)
+    await sending.close()
+    assert exporters.log
+    log = exporters.log.log
+    subscriber = await exporters.log.run(lambda: log.subscriber("exporters/other:traces", 1))
+    config = sending.config.sending_queue
+    queue = DurableQueue(exporters.log, subscriber, Signal.TRACES, config, DURABLE_BY_THREES)
+
+    def enqueued(_batch: Batch) -> None:
+        pass
+
+    for name in "ab":
+        await queue.put(spans(name), enqueued)
+    taken = await queue.take(SOON_S)
+    assert taken is not None
+    await queue.let_go(taken)
+    lost = subscriber.state.groups[taken.batch.id].sequences[:1]
+    await exporters.log.run(lambda: subscriber.lose(subscriber.find(lost)))
+    assert not await queue.read(taken)
+
+    rest = await queue.take(SOON_S)
+    for name in "cde":
+        await queue.put(spans(name), enqueued)
+    full = await queue.take(SOON_S)
+    assert rest is not None
+    assert full is not None
+    assert (names_of(rest.batch), names_of(full.batch)) == (["b"], ["c", "d", "e"])
+    await queue.close()
+
+
+async def test_a_dead_letter_that_the_disk_does_not_take_repeats_nothing(
+    exporters: Exporters, monkeypatch: pytest.MonkeyPatch
+):
+    bury, refused = DeadLetters.bury, 0
+
+    def full(letters: DeadLetters, *args: Any) -> str:
+        nonlocal refused
+        refused += 1
+        if refused < 4:
+            raise OSError(28, "no space left on device")
+        return bury(letters, *args)
+
+    monkeypatch.setattr(DeadLetters, "bury", full)
+    exporters.destination.refuses = lambda batch: Permanent("bad") if "bad" in names_of(batch) else None
+    sending = await exporters.start(**DURABLE)
+    await sending.consume(spans("a", "bad", "b"))
+    async with asyncio.timeout(SOON_S):
+        while not exporters.count("airis_exporter_dead_letter_items"):  # noqa: ASYNC110 - a counter tells nobody
+            await asyncio.sleep(0.01)
+    assert sorted(exporters.destination.all_names) == ["a", "b"]
