@@ -4,6 +4,7 @@ import asyncio
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 from weakref import WeakKeyDictionary
 
 import httptools
@@ -161,8 +162,8 @@ class Listener:
     def _terms_at(self, target: bytes) -> Terms:
         server: HttpServer | None = self._first
         if len(self._servers) > 1 or server not in self._servers:
-            # A path in escapes is for everybody else.
-            server = self._server_at(str(httptools.parse_url(target).path or b"", "latin-1"))
+            # As uvicorn reads it, or a path in escapes would be answered by one server under the terms of another.
+            server = self._server_at(unquote(str(httptools.parse_url(target).path or b"", "ascii")))
         if server is None:
             server = next(iter(self._servers), self._first)
         return self._servers.get(server) or _terms_of(server)

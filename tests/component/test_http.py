@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 from pydantic import ValidationError
 from starlette.types import ASGIApp, Receive, Scope, Send
+from yarl import URL
 
 from airis.component import StartError, Telemetry
 from airis.component.http import HttpServer, HttpServerConfig, answer, read_body
@@ -43,7 +44,7 @@ async def serving(app: ASGIApp = echo, **options: Any) -> AsyncIterator[HttpServ
 
 
 @asynccontextmanager
-async def requesting(method: str, url: str, **options: Any) -> AsyncIterator[aiohttp.ClientResponse]:
+async def requesting(method: str, url: str | URL, **options: Any) -> AsyncIterator[aiohttp.ClientResponse]:
     async with aiohttp.ClientSession() as client, client.request(method, url, **options) as response:
         yield response
 
@@ -487,6 +488,8 @@ async def test_servers_that_name_one_endpoint_share_its_port() -> None:
         assert response.headers["x-of"] == "w"
     async with requesting("GET", f"{one_path.url}/read") as response:
         assert "x-of" not in response.headers
+    async with requesting("GET", URL(f"{one_path.url}/%77rite", encoded=True)) as response:
+        assert (response.headers["x-of"], await response.text()) == ("w", "writer")
 
     await one_path.shutdown()
 
