@@ -27,6 +27,7 @@ class Guarded:
         self._door = door
         self._parameters = frozenset(parameters)
         self._open_paths = frozenset(open_paths)
+        self._credentials = frozenset(name.encode() for name in door.authenticator.reads)
         self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -39,6 +40,8 @@ class Guarded:
                 return
             assert decision.identity is not None
             scope[_IDENTITY] = decision.identity.attributes
+            # Nobody behind the door has a use for them, and with include_metadata they would get into queues on disk.
+            scope["headers"] = [pair for pair in scope["headers"] if pair[0] not in self._credentials]
         await self._app(scope, receive, send)
 
     def _headers(self, scope: Scope) -> list[tuple[str, str]]:

@@ -80,7 +80,8 @@ class OtlpGrpc:
             metadata = NO_METADATA
             if self.config.include_metadata:
                 pairs = context.invocation_metadata() or ()
-                metadata = metadata_of((name, value) for name, value in pairs if isinstance(value, str))
+                reads = self._door.authenticator.reads if self._door else ()  # credentials, whatever their header is
+                metadata = metadata_of((n, value) for n, value in pairs if isinstance(value, str) and n not in reads)
             try:
                 await self.admission.take(signal, request, "protobuf", TRANSPORT, metadata, identity.get())
             except Partial as partial:

@@ -96,16 +96,17 @@ class NativeTransport:
         is_unix = sock.family == socket.AF_UNIX
         warn_of_exposure(config, self.telemetry)
         sock.listen(2048)
+        reads = door.authenticator.reads if door else ()
         number = self._started().listen(
             sock.detach(),
             is_unix=is_unix,
             encodings=listener.encodings,
             max_message_bytes=listener.max_message_bytes,
-            withheld=sorted(WITHHELD) if config.include_metadata else None,
+            withheld=sorted(WITHHELD.union(reads)) if config.include_metadata else None,
             max_connections=MAX_CONNECTIONS,
             tls=tls,
             asks_before_handshake=certificate is not None and certificate.may_change,
-            reads=door.authenticator.reads if door else None,
+            reads=reads if door else None,
             **listener.arguments(),
         )
         self._listeners.append(listener)

@@ -21,6 +21,7 @@ from structlog.testing import capture_logs
 from airis.component import Retryable, StartError
 from airis.component.authentication import ANYBODY, Forbidden, Undecided
 from airis.data import Signal
+from airis.extensions.bearertokenauth import BearerTokens
 
 from ..authenticators import Known, named
 from .conftest import Client, GrpcClient, HttpClient, Otlp, Outcome, StartOtlp, request_of
@@ -101,6 +102,24 @@ async def test_a_header_cannot_pass_for_what_the_authenticator_says(start_otlp: 
     origin = otlp.sink.batches[0].origin
     assert origin.sent("auth.subject") == ()
     assert "authorization" not in origin.metadata
+
+
+async def test_a_credential_does_not_go_on_whatever_its_header_is(start_otlp: StartOtlp, kind: str) -> None:
+    """With the data it would get into queues on disk."""
+    tokens = BearerTokens("X-Api-Key", "")
+    tokens.use(["s3cret"])
+    options = {**AUTH, "include_metadata": True}
+    otlp = await start_otlp(grpc=options, http=options, extensions={"known": tokens})
+    client = otlp.client(kind)
+    headers = {"x-api-key": "s3cret", "x-shop": "books"}
+    request = request_of(Signal.TRACES, 1)
+    if isinstance(client, GrpcClient):
+        assert is_taken(await client.export(Signal.TRACES, request, tuple(headers.items())))
+    else:
+        assert is_taken(await client.export(Signal.TRACES, request, headers))
+    origin = otlp.sink.batches[0].origin
+    assert origin.sent("x-shop") == ("books",)
+    assert "x-api-key" not in origin.metadata
 
 
 async def test_one_connection_may_bring_different_credentials(start_otlp: StartOtlp, kind: str) -> None:
