@@ -45,6 +45,11 @@ class Secret(SecretStr):
         return "[REDACTED]"
 
 
+@dataclass(frozen=True, slots=True)
+class NamesExtension:
+    """Marks an option that is the id of an extension that has to be there; empty, it is none."""
+
+
 class Config(BaseModel):
     """Options of a component or of a section in it.
 

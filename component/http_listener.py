@@ -155,6 +155,18 @@ class Listener:
         self._by_path.update(dict.fromkeys(server.paths, server))
         if not server.paths:
             self._for_all_else = server
+        self._warn_of_part_guarded(server)
+
+    def _warn_of_part_guarded(self, server: "HttpServer") -> None:
+        """Whoever writes `auth` beside an endpoint may believe that nothing at that port is open."""
+        is_guarded = server.config.auth is not None
+        others = [_name(other) for other in self._servers if (other.config.auth is not None) is not is_guarded]
+        if others:
+            guarded, unguarded = ([_name(server)], others) if is_guarded else (others, [_name(server)])
+            told = "auth is for a part of the port alone: whoever reaches it can use the rest"
+            server.telemetry.log.warning(
+                told, endpoint=server.config.endpoint, guarded=", ".join(guarded), open=", ".join(unguarded)
+            )
 
     def _server_at(self, path: str) -> "HttpServer | None":
         return self._by_path.get(path, self._for_all_else)

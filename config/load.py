@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from airis.component import Kind, known_types, load
-from airis.config.authenticators import check_authenticators
 from airis.config.collector import RENAMED, installed_type, what_airis_lacks
 from airis.config.decode import decode, nearest, suggestion
 from airis.config.document import Entry, Node, parse
 from airis.config.errors import ConfigError, Findings, Mark, in_order
+from airis.config.extensions_named import check_extensions_named
 from airis.config.ids import parse_id, type_of
 from airis.config.lints import lint
 from airis.config.model import ComponentConfig, Configuration, Sources
@@ -95,7 +95,7 @@ class _Reader:
             texts=resolved.texts,
             files=resolved.files,
         )
-        check_authenticators(configuration, self.configured, self.findings)
+        check_extensions_named(configuration, self.configured, self.findings)
         return configuration
 
     def _section(self, kind: Kind, entry: Entry | None) -> dict[str, ComponentConfig]:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Annotated
 
 from pydantic import Field
 
@@ -20,6 +21,7 @@ from airis.component import (
     exporter,
     failpoints,
 )
+from airis.component.config import NamesExtension
 from airis.component.group_commit import GroupCommit, Limits
 from airis.component.retry import RetryConfig
 from airis.component.sending import Attempt, Sending, SendingConfig, SendingQueueConfig, SendingSnapshot
@@ -56,7 +58,9 @@ class StoreQueueConfig(SendingQueueConfig):
 class StoreExporterConfig(Config):
     """Where and in what portions telemetry is stored."""
 
-    store: str = Field(default="store", description="Id of the store extension to write to.")
+    store: Annotated[str, NamesExtension()] = Field(
+        default="store", description="Id of the store extension to write to."
+    )
     flush_interval: Duration = Field(
         default=0.1,
         ge=0,

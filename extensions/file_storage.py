@@ -260,7 +260,8 @@ class FileStorage(Extension[FileStorageConfig]):
             self._lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise StartError(f"another process uses the log in {directory}", "directory") from error
+            told = f"another process uses the log in {directory}, or another file_storage here; give each its directory"
+            raise StartError(told, "directory") from error
         except OSError as error:
             raise StartError(f"{directory}: {error.strerror}", "directory") from error
         return directory

@@ -5,6 +5,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Annotated
 
 import orjson
 from pydantic import Field
@@ -14,6 +15,7 @@ from airis import __version__
 from airis.component import Config, Duration, Extension, Host, Telemetry, extension
 from airis.component.authentication import Denied
 from airis.component.browsers import other_site_of
+from airis.component.config import NamesExtension
 from airis.component.http import HttpServer, HttpServerConfig, answer
 from airis.query.sql import SqlApi, refuse
 from airis.storage import Store
@@ -47,7 +49,7 @@ class QueryConfig(HttpServerConfig):
     """Where questions are answered, and how much one may take."""
 
     endpoint: str = Field("127.0.0.1:8000", description="host:port to listen on.")
-    store: str = Field("store", description="Id of the store extension to read from.")
+    store: Annotated[str, NamesExtension()] = Field("store", description="Id of the store extension to read from.")
     sql: SqlConfig = Field(default_factory=SqlConfig, description="What one SQL query may take.")
 
 

@@ -91,7 +91,9 @@ class Service:
         if not isinstance(extension, Extension):
             if component_id in self.configuration.components[Kind.EXTENSION]:
                 raise StartError(f'needs the extension "{component_id}"; name it in service::extensions')
-            raise StartError(f'needs the extension "{component_id}", which is not configured')
+            raise StartError(
+                f'needs the extension "{component_id}", which is not configured; write it under extensions'
+            )
         provided = extension.provides()
         if not isinstance(provided, kind):
             raise StartError(f'the extension "{component_id}" is no {kind.__name__.lower()}')

@@ -1,10 +1,10 @@
 """Options of exporters that send over a network: queue, retries, breaker, and how much is sent at once."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from airis.component.config import Config, Duration
+from airis.component.config import Config, Duration, NamesExtension
 from airis.component.retry import RetryConfig
 from airis.component.sending.breaker import CircuitBreakerConfig
 from airis.component.sending.bulkhead import BulkheadConfig
@@ -74,7 +74,7 @@ class SendingQueueConfig(Config):
         description="Answer senders only when their data is delivered, with the outcome. Not with `storage`, whose "
         "queue is as safe.",
     )
-    storage: str = Field(
+    storage: Annotated[str, NamesExtension()] = Field(
         default="",
         description="Id of the extension that keeps the queue, such as file_storage: what is in it survives a crash.",
     )

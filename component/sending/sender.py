@@ -127,7 +127,11 @@ class Sending:
         if self.is_durable:
             from airis.storage.wal.service import LogService
 
-            service = host.extension(self.config.sending_queue.storage, LogService)
+            storage = self.config.sending_queue.storage
+            service = host.extension(storage, object)
+            if not isinstance(service, LogService):
+                told = f'the extension "{storage}" keeps no queue; name a file_storage'
+                raise StartError(told, "sending_queue::storage")
             used = {p.signal for p in host.overview().pipelines if self._telemetry.component_id in p.exporters}
             for signal in Signal:
                 if signal in used or f"{self._name}:{signal}" in service.log.subscribers:

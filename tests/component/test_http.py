@@ -6,17 +6,19 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import pytest
 from pydantic import ValidationError
 from starlette.types import ASGIApp, Receive, Scope, Send
+from structlog.testing import capture_logs
 from yarl import URL
 
-from airis.component import StartError, Telemetry
+from airis.component import Host, StartError, Telemetry
 from airis.component.http import HttpServer, HttpServerConfig, answer, read_body
 from airis.component.intake import IntakeError
+from tests.authenticators import Known
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
@@ -503,6 +505,33 @@ async def test_servers_that_name_one_endpoint_share_its_port() -> None:
     await again.shutdown()
     with pytest.raises(aiohttp.ClientConnectorError):
         await get(port, "/write")
+
+
+class OfKnown:
+    """A host with one authenticator."""
+
+    def __init__(self) -> None:
+        self.known = Known()
+
+    def extension(self, component_id: str, kind: type[object]) -> object:
+        return self.known
+
+
+@pytest.mark.parametrize("first", ["query", "writer"])
+async def test_a_port_of_which_a_part_alone_asks_who_sends_says_so(first: str) -> None:
+    port, host = free_port(), cast("Host", OfKnown())
+    servers = {
+        "query": sharing(port, "query", auth={"authenticator": "known"}),
+        "writer": sharing(port, "writer", ("/write",)),
+        "other": sharing(port, "other", ("/other",), auth={"authenticator": "known"}),
+    }
+    with capture_logs() as logs:
+        for name in sorted(servers, key=lambda name: (name != first, name == "other")):
+            await servers[name].start(host)
+    for server in servers.values():
+        await server.shutdown()
+    told = [(entry["guarded"], entry["open"]) for entry in logs]
+    assert told == [("extension query", "extension writer"), ("extension other", "extension writer")]
 
 
 async def test_each_server_of_a_port_waits_for_its_own_requests() -> None:

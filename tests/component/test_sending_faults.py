@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airis.component import Overview, Permanent, PipelineOverview, Retryable, StartError, Telemetry
-from airis.component.sending import Sending
+from airis.component.sending import Sending, SendingConfig
 from airis.component.sending.breaker import CircuitBreaker, CircuitBreakerConfig, CircuitOpen, State
 from airis.component.sending.consumers import Consumers
 from airis.component.sending.durable import DurableQueue
@@ -386,6 +386,14 @@ async def test_what_changed_while_it_was_aside_is_under_way_no_more(exporters: E
     assert full is not None
     assert (names_of(rest.batch), names_of(full.batch)) == (["b"], ["c", "d", "e"])
     await queue.close()
+
+
+async def test_a_storage_that_keeps_no_queue_is_told_at_the_start(tmp_path: Path):
+    config = SendingConfig.model_validate({"sending_queue": {"storage": "zpages"}})
+    sending = Sending(config, Telemetry("exporter", "x"), Destination().prepare)
+    with pytest.raises(StartError, match='"zpages" keeps no queue; name a file_storage') as told:
+        await sending.open(FakeHost(tmp_path, {"zpages": object()}))
+    assert told.value.option == "sending_queue::storage"
 
 
 async def test_a_dead_letter_that_the_disk_does_not_take_repeats_nothing(

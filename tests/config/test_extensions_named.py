@@ -1,4 +1,4 @@
-"""Names of authenticators: what they refer to has to be there, to be started, and to be of the right side."""
+"""Names of extensions: what they refer to has to be there, to be started, and, of an authenticator, the right side."""
 
 import pytest
 
@@ -104,3 +104,51 @@ def test_the_additional_authenticator_has_to_be_there_as_well() -> None:
     text = CONFIGURATION.replace("additional_auth: basicauth/out", "additional_auth: none")
     assert len(told := problems(text=text)) == 1
     assert "extensions::headers_setter::additional_auth" in told[0]
+
+
+STORED = """\
+extensions:
+  file_storage:
+  store:
+receivers:
+  otlp: {protocols: {grpc: }}
+exporters:
+  store:
+    sending_queue: {storage: STORAGE}
+service:
+  extensions: [STARTED]
+  pipelines:
+    traces: {receivers: [otlp], exporters: [store]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("storage", "started", "told"),
+    [
+        ("file_storage", "file_storage, store", []),
+        (
+            "file_storge",
+            "file_storage, store",
+            [
+                '8: exporters::store::sending_queue::storage: references extension "file_storge" which is not '
+                'configured; did you mean "file_storage"?'
+            ],
+        ),
+        (
+            "file_storage",
+            "store",
+            [
+                '8: exporters::store::sending_queue::storage: extension "file_storage" is not started; '
+                "name it in service::extensions"
+            ],
+        ),
+        (
+            "file_storage",
+            "file_storage",
+            ['7: exporters::store::store: extension "store" is not started; name it in service::extensions'],
+        ),
+        ("none, enabled: false", "store", []),
+    ],
+)
+def test_so_have_storages_and_stores(storage: str, started: str, told: list[str]) -> None:
+    assert problems(text=STORED.replace("STORAGE", storage).replace("STARTED", started)) == told

@@ -1,9 +1,10 @@
-"""Options that name an authenticator: that there is one, that it is started, and that it is of the right side."""
+"""Options that name an extension: that there is one, that it is started, and, of an authenticator, the right side."""
 
 from collections.abc import Iterator
 
 from airis.component import Config, Kind
 from airis.component.authentication import AuthenticatorConfig, Direction, NamesAuthenticator
+from airis.component.config import NamesExtension
 from airis.config.decode import suggestion
 from airis.config.errors import Findings
 from airis.config.lints import path_of, sections_in, started_in
@@ -14,8 +15,8 @@ from airis.config.wording import HIDDEN
 _SIDES: dict[Direction, str] = {"server": "the clients of a server", "client": "a client"}
 
 
-def check_authenticators(configuration: Configuration, configured: Configured, findings: Findings) -> None:
-    """Report every name of an authenticator, in a component that is started, that cannot be one."""
+def check_extensions_named(configuration: Configuration, configured: Configured, findings: Findings) -> None:
+    """Report every name of an extension, in a component that is started, that cannot be what is meant."""
     started = started_in(configuration)
     for kind, components in configuration.components.items():
         for component in components.values():
@@ -24,18 +25,19 @@ def check_authenticators(configuration: Configuration, configured: Configured, f
                     _check(path, extension_id, direction, configuration, configured, findings)
 
 
-def _named(options: Config, path: Path) -> Iterator[tuple[Path, str, Direction]]:
+def _named(options: Config, path: Path) -> Iterator[tuple[Path, str, Direction | None]]:
     for here, section in sections_in(options, path):
         for name, field in type(section).model_fields.items():
-            for mark in field.metadata:
-                if isinstance(mark, NamesAuthenticator) and getattr(section, name):
-                    yield (*here, field.alias or name), getattr(section, name), mark.direction
+            for mark in field.metadata if getattr(section, "enabled", True) else ():
+                if isinstance(mark, NamesAuthenticator | NamesExtension) and getattr(section, name):
+                    direction = mark.direction if isinstance(mark, NamesAuthenticator) else None
+                    yield (*here, field.alias or name), getattr(section, name), direction
 
 
 def _check(
     path: Path,
     extension_id: str,
-    direction: Direction,
+    direction: Direction | None,
     configuration: Configuration,
     configured: Configured,
     findings: Findings,
@@ -54,7 +56,7 @@ def _check(
     if options is None:
         return  # what is wrong with it is said there
     directions = options.directions() if isinstance(options, AuthenticatorConfig) else frozenset[Direction]()
-    if direction not in directions:
+    if direction is not None and direction not in directions:
         does = f"authenticates {_SIDES[next(iter(directions))]}" if directions else "is not an authenticator"
         message = f'extension "{written}" {does}; here one is needed for {_SIDES[direction]}'
         findings.error("wrong-authenticator", mark, path, message)
