@@ -21,7 +21,11 @@ LEAST_WAIT_S = 0.01
 class RetryConfig(Config):
     """Send again what was refused for now."""
 
-    enabled: bool = Field(default=True, description="Off: a failed attempt is told to the sender at once.")
+    enabled: bool = Field(
+        default=True,
+        description="Off: a failed attempt is told to the sender at once. "
+        "Without effect on a queue with `storage`, which keeps its data until it is delivered.",
+    )
     initial_interval: Duration = Field(default=5.0, ge=0, description="Wait after the first failure.")
     randomization_factor: float = Field(
         default=0.5, ge=0, le=1, description="Share of a wait by which it is made longer or shorter at random."
@@ -33,7 +37,8 @@ class RetryConfig(Config):
     max_elapsed_time: Duration = Field(
         default=300.0,
         ge=0,
-        description="How long a batch is tried before its sender is told to try again later; 0: for ever.",
+        description="How long a batch is tried before its sender is told to try again later; 0: for ever. Without effect "
+        "on a queue with `storage`, which keeps its data until it is delivered.",
     )
 
     @model_validator(mode="after")
