@@ -6,6 +6,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 
 from airis.component.authentication import Credentials, Denied, Identity, ServerAuthenticator, Undecided
@@ -54,6 +55,8 @@ class Door:
         self._admitted: OrderedDict[bytes, Decision] = OrderedDict()
         self._refused: OrderedDict[bytes, Decision] = OrderedDict()
         self._asked: dict[bytes, asyncio.Task[Decision]] = {}
+        self._asking: set[asyncio.Task[Decision]] = set()
+        """The same, and those of before the last change."""
         self._generation = 0
         self._forgetting: list[Callable[[], None]] = []
         self._end = authenticator.on_change(self.forget)
@@ -88,6 +91,7 @@ class Door:
         self._generation += 1
         self._admitted.clear()
         self._refused.clear()
+        self._asked.clear()  # what is being decided holds for who waits already, and for nobody else
         for forget in self._forgetting:
             forget()
 
@@ -97,7 +101,7 @@ class Door:
         end()
         self.forget()
         self._forgetting.clear()
-        asked = list(self._asked.values())
+        asked = list(self._asking)
         for task in asked:
             task.cancel()
         if asked:
@@ -127,16 +131,22 @@ class Door:
     async def _asked_for(self, key: bytes, credentials: Credentials) -> Decision:
         asked = self._asked.get(key)
         if asked is None:
-            if len(self._asked) >= MAX_ASKED:
+            if len(self._asking) >= MAX_ASKED:
                 return Decision(None, Undecided("too many clients are being authenticated"))
             asked = self._asked[key] = asyncio.create_task(self._ask(key, credentials))
-            asked.add_done_callback(lambda _: self._asked.pop(key))
+            self._asking.add(asked)
+            asked.add_done_callback(partial(self._decided, key))
         try:
             return await asyncio.shield(asked)  # who leaves does not undo it for the others
         except asyncio.CancelledError:
             if asked.cancelled():
                 return Decision(None, Undecided("shutting down"))
             raise
+
+    def _decided(self, key: bytes, asked: asyncio.Task[Decision]) -> None:
+        self._asking.discard(asked)
+        if self._asked.get(key) is asked:
+            del self._asked[key]
 
     async def _ask(self, key: bytes, credentials: Credentials) -> Decision:
         generation = self._generation

@@ -75,6 +75,22 @@ async def test_after_a_change_all_are_asked_about_again_and_what_was_being_decid
     assert known.asked == ["a", "b", "a", "b"]
 
 
+async def test_who_comes_after_a_change_does_not_get_what_was_decided_before_it() -> None:
+    known = Known(a=named("a"))
+    at = made(known)
+    known.gate.clear()
+    before = asyncio.create_task(at.decide(with_("a")))
+    await known.until_asked(1)
+    known.change()
+    after = asyncio.create_task(at.decide(with_("a")))
+    async with asyncio.timeout(10):
+        await known.until_asked(2)
+    known.gate.set()
+    await asyncio.gather(before, after)
+    await at.decide(with_("a"))
+    assert known.asked == ["a", "a"]
+
+
 async def test_a_flood_of_wrong_ones_takes_a_bounded_space_and_does_not_push_right_ones_out() -> None:
     known = Known(a=named("a"))
     at = made(known)
