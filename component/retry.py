@@ -37,8 +37,8 @@ class RetryConfig(Config):
     max_elapsed_time: Duration = Field(
         default=300.0,
         ge=0,
-        description="How long a batch is tried before its sender is told to try again later; 0: for ever. Without effect "
-        "on a queue with `storage`, which keeps its data until it is delivered.",
+        description="How long a batch is tried before its sender is told to try again later; 0: for ever. Without "
+        "effect on a queue with `storage`, which keeps its data until it is delivered.",
     )
 
     @model_validator(mode="after")
