@@ -118,7 +118,7 @@ def _document(text: str) -> Document:
 def _component(kind: "Kind", component_id: str, given: Document) -> Iterator[str]:
     """A component with its options, and behind "#" those that its example has and it has not."""
     factory = _factory(kind, component_id)
-    example = _of_example(factory)
+    example = _of_example(factory, component_id)
     yield from _comment(factory.summary, 2)
     if factory.conversions and not any(_conversions(factory)):
         yield from _comment("In no pipeline yet: name it as an exporter of one, and as a receiver of another.", 2)
@@ -133,12 +133,14 @@ def _factory(kind: "Kind", component_id: str) -> "Factory":
     return load(kind, type_of(component_id))
 
 
-def _of_example(factory: "Factory") -> Document:
-    """The options that the component's example gives it."""
+def _of_example(factory: "Factory", component_id: str = "") -> Document:
+    """The options that the component's example gives it, under this id or else under the first."""
     from airis.config.ids import type_of
     from airis.service.reference import example
 
     components: Document = _document(example(factory) or "{}").get(factory.kind.section) or {}
+    if component_id in components:
+        return components[component_id] or {}
     having = (options for name, options in components.items() if type_of(name) == factory.type_name)
     return next(having, None) or {}
 
@@ -180,6 +182,8 @@ def _telemetry() -> Iterator[str]:
 
 def _add(document: Document, word: str) -> None:
     """Configure the component as its example does, with the extensions it needs, and name it where it can be used."""
+    from airis.component import Kind
+    from airis.config.ids import type_of
     from airis.service.reference import example
 
     factory = _chosen(document, word)
@@ -191,7 +195,8 @@ def _add(document: Document, word: str) -> None:
     extensions = document["service"].setdefault("extensions", [])
     service: Document = shown.get("service") or {}
     for name in cast("list[str]", service.get("extensions") or []):
-        if name not in extensions:
+        is_itself = factory.kind is Kind.EXTENSION and type_of(name) == type_name
+        if name not in extensions and not is_itself:
             document["extensions"][name] = shown["extensions"][name]
             extensions.append(name)
     _connect(document["service"], factory)
