@@ -141,6 +141,7 @@ class Consumers:
                 if taken is not None:
                     return suspects.begin(taken)
                 suspects.nobody_came()
+                self._stirred()
             else:
                 await self._stirred_within(suspects.wait_s())
         return None
@@ -151,6 +152,7 @@ class Consumers:
             return await self.queue.take(wait if self.queue.is_durable else None)
         except BaseException:
             self._suspects.nobody_came()
+            self._stirred()
             raise
 
     async def _is_there(self, suspect: Suspect[Taken]) -> bool:
@@ -293,6 +295,7 @@ class Consumers:
                 self._telemetry.log.error("export failed", exc_info=error)
             # Without what hangs on it: it is kept for as long as others go first.
             progress.refused[batch.id] = (_ToBeCut if isinstance(error, _ToBeCut) else Permanent)(reason_of(error))
+            self._stirred()  # an answer says that the destination is there
             return error
         else:
             self._suspects.passed()

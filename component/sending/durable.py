@@ -163,9 +163,9 @@ class DurableQueue:
         until = None if within_s is None else self._monotonic() + within_s
         while not self.is_over:
             taken = await self._taken() if self._is_alone or self._is_full else None
-            await self._tell_losses()
             if taken is not None:
-                return taken
+                return taken  # at once: who is cancelled between would keep it; losses are told when it is settled
+            await self._tell_losses()
             waits = [self._grouping.flush_timeout_s or LOOK_S, LOOK_S]
             if (rest := self._next_start - self._monotonic()) > 0:
                 waits.append(rest)
@@ -319,6 +319,7 @@ class DurableQueue:
         """Keep its content on the disk alone, until it is read; others go as if it were not there."""
         taken.batch = replace(taken.batch, payload=b"")
         self._aside.add(_group_of(taken).token)
+        await self._room.change()
 
     async def read(self, taken: Taken) -> bool:
         """Get its content back; False where it is not the same any more, and then what is left comes as something new.

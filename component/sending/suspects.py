@@ -144,8 +144,8 @@ class Suspects(Generic[G]):
 
     def fetch(self) -> float:
         """A group is being taken from the queue: how many seconds may be waited for one."""
-        self._is_fetching = self.is_away
         wait = self.wait_s()
+        self._is_fetching = self.is_away
         return LONGEST_LOOK_S if wait is None else min(wait, LONGEST_LOOK_S)
 
     def nobody_came(self) -> None:
@@ -157,7 +157,7 @@ class Suspects(Generic[G]):
     def wait_s(self) -> float | None:
         """Until somebody's time comes; None where a change has to be waited for."""
         waiting = [suspect.due for suspect in self.held if not suspect.is_under_way]
-        if not waiting or (self.is_away and self._scout is not None):
+        if not waiting or (self.is_away and (self._scout is not None or self._is_fetching)):
             return None
         return max(0.0, (self._due if self.is_away else min(waiting)) - self._clock())
 

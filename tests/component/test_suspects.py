@@ -184,3 +184,16 @@ def test_throttling_makes_nobody_guilty(table: Table):
         table.suspects.failed(suspect, Throttled("429", 1.0))
     assert suspect.failures >= FAILURES_TO_CUT
     assert not table.suspects.is_at_fault(suspect)
+
+
+def test_while_one_is_being_fetched_the_others_wait_for_what_comes_of_it(table: Table):
+    """Not for a time that has come already: they would look again and again."""
+    table.fail(table.fresh())
+    assert table.suspects.is_away
+    table.clock.now += WAIT_S
+    table.suspects.fetch()
+    assert table.suspects.next() is None
+    assert not table.suspects.lets_others_in
+    assert table.suspects.wait_s() is None
+    table.suspects.nobody_came()
+    assert table.suspects.next() is not None
