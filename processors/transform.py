@@ -71,7 +71,8 @@ class TransformProcessor(Processor[TransformConfig]):
     """Change telemetry with statements of the OpenTelemetry Transformation Language (OTTL).
 
     Groups are carried out one after the other, each on every item in turn. A batch in which nothing changes is handed
-    on as it is.
+    on as it is. Common statements are done to all items of a batch at once, which costs a fraction: ``airis ottl
+    explain 'STATEMENT'`` says which way one goes and why, ``airis ottl run`` tries it out on a file.
     """
 
     def __init__(self, config: TransformConfig, downstream: Consumer, telemetry: Telemetry) -> None:
