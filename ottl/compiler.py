@@ -246,7 +246,7 @@ class _Compilation:
                     count = len(declared.parameters)
                     self.fail(f"{declared.signature()} takes {count} argument{'s' * (count != 1)}", argument)
                 parameter = declared.parameters[index]
-            elif known := parameters.get(argument.name) or parameters.get(_snake_case(argument.name)):
+            elif known := parameters.get(argument.name) or parameters.get(snake_case(argument.name)):
                 parameter = known
             else:
                 words = _meant(argument.name, parameters)
@@ -391,7 +391,7 @@ def _without_none(wanted: Any) -> Any:
     return wanted
 
 
-def _snake_case(name: str) -> str:
+def snake_case(name: str) -> str:
     """The Collector's documentation names some arguments as Go does."""
     return re.sub("(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()
 

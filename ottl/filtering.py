@@ -4,9 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import Any
 
+from airis.component import Permanent
 from airis.data import Batch, Signal, kernels
 from airis.ottl.contexts import Here
 from airis.ottl.contexts.fields import data_of
+from airis.ottl.lowering.plans import plan_filter
 from airis.ottl.options import Group
 from airis.ottl.running import Faults, parsed
 
@@ -19,6 +21,29 @@ _SCOPED = {Signal.TRACES: "scope_spans", Signal.METRICS: "scope_metrics", Signal
 class Filter:
     """The conditions on one signal."""
 
+    def __init__(self, signal: Signal, groups: Sequence[Group], faults: Faults, *, lower: bool = True) -> None:
+        """`lower` says whether the kernels may ask what they can."""
+        self._plan = plan_filter(signal, groups) if lower else None
+        self._whole = _ByItem(signal, groups, faults)
+        self._rest = _ByItem(signal, self._plan.rest, faults) if self._plan else self._whole
+
+    def left_of(self, batch: Batch) -> Batch:
+        """What no condition holds for, the very same batch where that is all; raises Permanent."""
+        if self._plan is None:
+            return self._whole.left_of(batch)
+        try:
+            view = batch.view()
+            if self._plan.is_doubtful(view):
+                return self._whole.left_of(batch)
+            kept = view.select(self._plan.keeps.mask(view))
+        except kernels.MalformedPayload as error:
+            raise Permanent(f"it cannot be read: {error}") from error
+        return self._rest.left_of(batch if kept is view else batch.with_view(kept))
+
+
+class _ByItem:
+    """Conditions, asked item by item."""
+
     def __init__(self, signal: Signal, groups: Sequence[Group], faults: Faults) -> None:
         self._signal = signal
         self._faults = faults
@@ -30,7 +55,7 @@ class Filter:
         """What no condition holds for, the very same batch where that is all; raises Permanent."""
         if not self._by_context:
             return batch
-        request = parsed(batch)
+        request = parsed(batch.signal, batch.payload)
         before = request.ByteSize()
         metadata = batch.origin.metadata
         _thin(getattr(request, _OWNERS[self._signal]), lambda owner: self._drops_owner(owner, metadata))

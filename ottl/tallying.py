@@ -227,7 +227,7 @@ class Tally:
             batch = batch.with_view(batch.view().select(mask))
         resource: Mapping[str, Value] = {}
         owner = None
-        for here in here_of(batch.signal, parsed(batch), context, batch.origin.metadata):
+        for here in here_of(batch.signal, parsed(batch.signal, batch.payload), context, batch.origin.metadata):
             if here.owner is not owner:
                 owner, resource = here.owner, from_attributes(here.owner.resource.attributes)
             self._add(here, context, metrics, resource, resources)

@@ -207,9 +207,15 @@ def taken(value: Value, key: Value) -> Value:
 # What telemetry holds
 
 
+def held(value: AnyValue) -> str | None:
+    """Which of its fields a value is in; None for none, and for a reference to a text, which profiles alone have."""
+    kind = value.WhichOneof("value")
+    return None if kind == "string_value_strindex" else kind
+
+
 def from_any(value: AnyValue) -> Value:
     """The value that an AnyValue holds; a copy."""
-    match value.WhichOneof("value"):
+    match held(value):
         case None:
             return None
         case "array_value":
@@ -258,7 +264,7 @@ def _fill(target: AnyValue, value: Value, room: int) -> None:
         case bool():
             target.bool_value = value
         case int():
-            target.int_value = value
+            target.int_value = _wrapped(value)
         case float():
             target.double_value = value
         case str():

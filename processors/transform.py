@@ -71,8 +71,11 @@ class TransformProcessor(Processor[TransformConfig]):
     """Change telemetry with statements of the OpenTelemetry Transformation Language (OTTL).
 
     Groups are carried out one after the other, each on every item in turn. A batch in which nothing changes is handed
-    on as it is. Functions that take texts apart take at most 4 MiB, and XML and JSON with at most 100 elements, objects
-    or lists in one another.
+    on as it is. Common statements are done to all items of a batch at once, which costs a fraction: ``airis ottl
+    explain 'STATEMENT'`` says which way one goes and why, ``airis ottl run`` tries it out on a file.
+
+    Functions that take texts apart take at most 4 MiB, and XML and JSON with at most 100 elements, objects or lists in
+    one another.
     """
 
     def __init__(self, config: TransformConfig, downstream: Consumer, telemetry: Telemetry) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from airis.service.commands import demo, dlq, generate, wal
+from airis.service.commands import demo, dlq, generate, ottl, wal
 from airis.service.commands.components import components
 from airis.service.commands.docs import docs
 from airis.service.commands.explain import explain
@@ -95,6 +95,7 @@ for command in configures:
     app.command(cls=Command, rich_help_panel=CONFIGURE)(command)
 for command in reads:
     app.command(cls=Command, rich_help_panel=READ)(command)
+app.add_typer(ottl.app, name="ottl", rich_help_panel=CONFIGURE)
 # A statement may begin with a comment, which looks like an option.
 app.command(cls=Command, rich_help_panel=READ, context_settings={"ignore_unknown_options": True})(sql)
 app.add_typer(wal.app, name="wal", rich_help_panel=RUN)

@@ -39,7 +39,7 @@ class Piece:
 
     def request(self, view: View | None = None) -> Any:
         """The message of it, or of a part of it."""
-        return parsed(self.batch.with_view(view or self.view))
+        return parsed(self.batch.signal, (view or self.view).payload)
 
 
 class Requested:

@@ -81,7 +81,7 @@ class Context:
 
     def place(self, names: Sequence[str], keys: Sequence[Sequence[Key]]) -> Place:
         """The place of a path, by its names and the keys behind each; raises LookupError that says what there is."""
-        level_name, at = self._level(names, keys)
+        level_name, at = self.level_of(names, keys)
         level = self.levels[level_name]
         if names[at:] and names[at] == "cache":
             if level_name != self.name:
@@ -89,7 +89,8 @@ class Context:
             return _made(cache, level, names[at:], keys[at:])
         return self._field(level_name, level, names[at:], keys[at:])
 
-    def _level(self, names: Sequence[str], keys: Sequence[Sequence[Key]]) -> tuple[str, int]:
+    def level_of(self, names: Sequence[str], keys: Sequence[Sequence[object]]) -> tuple[str, int]:
+        """The level that a path begins at, and where in its names its field begins; raises LookupError."""
         first = _ALIASES.get(names[0], names[0])
         if first in self.levels and (len(names) > 1) and not keys[0]:
             return first, 1

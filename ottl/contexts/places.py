@@ -14,6 +14,7 @@ from airis.ottl.values import (
     Value,
     from_any,
     from_attributes,
+    held,
     taken,
     type_name,
     write_any,
@@ -43,8 +44,11 @@ class Field:
         """Write; raises EvaluationError for another type."""
         if type(value) not in self.types:
             raise EvaluationError(f"{self.name} is {self.what}, not {type_name(value)}")
+        message = self.where(here)
+        if type(value) is not float and getattr(message, self.name, None) == value:
+            return  # to write a default would make a status of nothing
         try:
-            setattr(self.where(here), self.name, value)
+            setattr(message, self.name, value)
         except AttributeError:
             raise EvaluationError(f"there is no {self.name} in this kind of data point") from None
         except (ValueError, TypeError) as error:
@@ -387,7 +391,7 @@ def _text_key(key: Value) -> str:
 def _inside(value: AnyValue, keys: Sequence[Key], here: Here) -> AnyValue | None:
     for get in keys:
         key = get(here)
-        match value.WhichOneof("value"):
+        match held(value):
             case "kvlist_value" if isinstance(key, str):
                 entries = value.kvlist_value.values
                 found = next((entry.value for entry in entries if entry.key == key), None)
@@ -440,7 +444,7 @@ def _write_inside(target: AnyValue, keys: Sequence[Key], here: Here, value: Valu
         write_any(target, value)
         return
     key = keys[0](here)
-    kind = target.WhichOneof("value")
+    kind = held(target)
     if isinstance(key, str) and kind in ("kvlist_value", None):
         target.kvlist_value.SetInParent()
         _write_under(target.kvlist_value.values, keys, here, value)
@@ -448,5 +452,5 @@ def _write_inside(target: AnyValue, keys: Sequence[Key], here: Here, value: Valu
         items = target.array_value.values
         _write_inside(items[_index(key, len(items))], keys[1:], here, value)
     else:
-        held = "nothing" if kind is None else _HELD[kind]
-        raise EvaluationError(f"nothing can be put into {held} with a key of type {type_name(key)}")
+        holder = "nothing" if kind is None else _HELD[kind]
+        raise EvaluationError(f"nothing can be put into {holder} with a key of type {type_name(key)}")

@@ -192,7 +192,8 @@ class FilterProcessor(Processor[FilterConfig]):
 
     Conditions on resources are asked first, then those on scopes, then those on items and on what these consist of. A
     metric without any data points left goes as well, a span without events stays. What is left out is counted, and
-    a batch with nothing left is acknowledged here.
+    a batch with nothing left is acknowledged here. Common conditions are asked of all items of a batch at once, which
+    costs a fraction: ``airis ottl explain 'CONDITION'`` says which way one goes and why.
     """
 
     def __init__(self, config: FilterConfig, downstream: Consumer, telemetry: Telemetry) -> None:

@@ -9,12 +9,13 @@ import pytest
 from ..running import AIRIS
 
 RUN = ["run", "reload", "status", "top", "tap", "version", "wal", "dlq"]
-CONFIGURE = ["init", "validate", "print-config", "graph", "components", "explain", "schema"]
+CONFIGURE = ["init", "validate", "print-config", "graph", "components", "explain", "schema", "ottl"]
 READ = ["services", "traces", "trace", "logs", "metrics", "sql"]
 COMMANDS = [*RUN, *CONFIGURE, *READ, "demo", "generate"]
 BELOW = {
     "generate": ["traces", "metrics", "logs"],
     "wal": ["ls", "inspect", "verify", "export", "requeue", "forget"],
+    "ottl": ["explain", "run"],
     "dlq": ["ls", "show", "requeue", "drop"],
 }
 
