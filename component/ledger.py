@@ -3,7 +3,7 @@
 For each signal and each exporter that is to have it, at any moment at which nothing moves:
 
     accepted + queued at start + put back + made + unacknowledged
-        = delivered + rejected + dropped + left out + recognised + held + queued + kept
+        = delivered + rejected + dropped + left out + held + queued + kept
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -78,8 +78,6 @@ class Branch:
     dropped: Mapping[str, int] = field(default_factory=dict[str, int])
     """By airis, by reason."""
     left_out: tuple[LeftOut, ...] = ()
-    recognised: int = 0
-    """Acknowledged though nobody took them: the same had been sent a moment before, and was taken then."""
     held: int = 0
     """Acknowledged by processors that have not handed them on yet."""
     queued: int = 0
@@ -109,7 +107,6 @@ class Branch:
             yield Term("out", "dropped", items, reason)
         for each in self.left_out:
             yield Term("out", "left_out", each.items, each.reason, each.component)
-        yield Term("out", "recognised", self.recognised)
         yield Term("out", "held", self.held)
         yield Term("out", "queued", self.queued)
         yield Term("out", "kept", self.kept)
@@ -146,7 +143,6 @@ class Branch:
             "rejected": dict(self.rejected),
             "dropped": dict(self.dropped),
             "left_out": [asdict(each) for each in self.left_out],
-            "recognised": self.recognised,
             "held": self.held,
             "queued": self.queued,
             "kept": self.kept,

@@ -73,7 +73,7 @@ class Branches:
             source, target = way
             self._gone[target, source.signal] += self.given(way)
             copies = self.copies(source)
-            del self._ways[way], copies.ahead[target], copies.recognised[target]
+            del self._ways[way], copies.ahead[target]
         for way in ways - self._ways.keys():
             self._ways[way] = self._before(way[0])
         for place in plan.components:
@@ -133,7 +133,7 @@ class Branches:
             passed -= before.accepted + before.made + before.unacknowledged
         else:
             passed = self._received(source) - before.accepted
-        return passed + copies.ahead[target] - copies.recognised[target]
+        return passed + copies.ahead[target]
 
     def before(self, target: Stage, signal: Signal) -> int:
         """What the target was given by sources that do not lead to it any more."""

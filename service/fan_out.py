@@ -28,8 +28,6 @@ class Copies:
 
     ahead: Numbers[Hashable] = field(default_factory=Numbers[Hashable])
     """Items that a branch took and no sender was told to be taken, for want of another branch."""
-    recognised: Numbers[Hashable] = field(default_factory=Numbers[Hashable])
-    """Items that a sender was told to be taken though nobody took them: it had sent them twice."""
 
 
 class FanOut:
@@ -37,8 +35,10 @@ class FanOut:
 
     A branch that has taken a batch is not given it again because another one has not: the branch that refuses
     is tried again for some seconds, and when the sender is told to try again after all, what it sends again is
-    known by its bytes and goes to the branches that miss it. (Bytes that a batch processor joined with others
-    are new: `torn` counts the items that some branches have and whose sender was told to send again.)
+    known by its bytes and goes to the branches that miss it. The same bytes from somebody who is still waiting are not
+    taken for a repetition: two senders may say the same, and what is lost is worse than what comes twice. (Bytes
+    that a batch processor joined with others are new: `torn` counts the items that some branches have and whose
+    sender was told to send again.)
 
     What a sender is told is the worst that happened: that it should try again, if any branch says so; that
     something is broken here; that the batch is at fault; else the largest number of rejected items.
@@ -57,7 +57,6 @@ class FanOut:
         self._torn = torn
         self._clock = clock
         self._sleep = sleep
-        self._running: dict[tuple[Hashable, ...], _Attempt] = {}
         self._remembered: OrderedDict[bytes, _Remembered] = OrderedDict()
         self.copies = copies or Copies()
 
@@ -67,31 +66,17 @@ class FanOut:
 
     async def consume(self, batch: Batch) -> None:
         """Hand over to all; no branch is cut short because another one failed."""
-        key = _roughly(batch)
-        # A sender whose patience ended tries again while its first attempt is still under way.
-        while (running := self._running.get(key)) is not None and running.is_of(batch):
-            await running.ended.wait()
-            if running.is_done:
-                for name in running.outcomes:
-                    self.copies.recognised[name] += _acknowledged(running.outcomes, batch)
-                _raise_worst(running.outcomes)
-                return
-        attempt = _Attempt(batch, self._recall(batch) if self._remembered else {})
-        self._running[key] = attempt
+        outcomes = self._recall(batch) if self._remembered else {}
         told = 0
         try:
-            await self._offer(batch, attempt.outcomes)
-            attempt.is_done = not any(map(_comes_again, attempt.outcomes.values()))
-            told = _acknowledged(attempt.outcomes, batch)
+            await self._offer(batch, outcomes)
+            told = _acknowledged(outcomes, batch)
         finally:
-            for name, outcome in attempt.outcomes.items():
+            for name, outcome in outcomes.items():
                 self.copies.ahead[name] += _taken(outcome, batch) - told
             # Also when the caller leaves: it will send again what it got no answer for.
-            self._keep(batch, attempt.outcomes)
-            if self._running.get(key) is attempt:
-                del self._running[key]
-            attempt.ended.set()
-        _raise_worst(attempt.outcomes)
+            self._keep(batch, outcomes)
+        _raise_worst(outcomes)
 
     async def _offer(self, batch: Batch, outcomes: Outcomes) -> None:
         """Fill in the outcome of every branch that has none."""
@@ -152,22 +137,6 @@ class FanOut:
             self._remembered.popitem(last=False)
 
 
-class _Attempt:
-    """A batch on its way to the branches."""
-
-    __slots__ = ("batch", "ended", "is_done", "outcomes")
-
-    def __init__(self, batch: Batch, outcomes: Outcomes) -> None:
-        self.batch = batch
-        self.outcomes = outcomes
-        self.ended = asyncio.Event()
-        self.is_done = False
-        """Whether every branch has answered for good."""
-
-    def is_of(self, batch: Batch) -> bool:
-        return batch.payload == self.batch.payload and _sender(batch) == _sender(self.batch)
-
-
 class _Remembered:
     """The branches that have answered a batch for good, for so long."""
 
@@ -205,11 +174,6 @@ def _sender(batch: Batch) -> tuple[Hashable, ...]:
     origin = batch.origin
     known = tuple(sorted(origin.metadata.items())), tuple(sorted(origin.auth.items()))
     return (origin.receiver, origin.tenant, *known)
-
-
-def _roughly(batch: Batch) -> tuple[Hashable, ...]:
-    """Cheap, for every batch: that it is the same one is found out where this says that it may be."""
-    return (batch.signal, batch.items, len(batch.payload), batch.payload[-32:])
 
 
 def _exactly(batch: Batch) -> bytes:

@@ -148,7 +148,6 @@ def _branch(graph: Graph, signal: Signal, end: Place, pipelines: list[str], stat
         rejected={reason: items for reason, items in given_up.items() if reason in REJECTED},
         dropped={reason: items for reason, items in given_up.items() if reason not in REJECTED},
         left_out=owed.lines(),
-        recognised=sum(each.recognised[end] for each in copies),
         held=owed.held,
         queued=_queued(own),
         kept=accounts.kept,

@@ -166,7 +166,7 @@ def branch(told: Mapping[str, Any], exporter: str, signal: str = "traces") -> Ma
 def sides(line: Mapping[str, Any]) -> tuple[int, int]:
     """The sums of both sides, from the terms."""
     left = sum(line[name] for name in ("accepted", "queued_at_start", "put_back", "made", "unacknowledged"))
-    right = sum(line[name] for name in ("delivered", "recognised", "held", "queued", "kept"))
+    right = sum(line[name] for name in ("delivered", "held", "queued", "kept"))
     right += sum(line["rejected"].values()) + sum(line["dropped"].values())
     return left, right + sum(each["items"] for each in line["left_out"])
 
