@@ -309,7 +309,12 @@ def test_nothing_is_lost_as_everybody_can_see(
 
 def _what_is_wrong_comes_first(airis: Airis, queued: int) -> None:
     """The destination that is away, in the command's words and as metrics; nothing that is well is a trouble."""
-    told = quiet(airis, lambda told: {"failing", "breaker"} <= {trouble["kind"] for trouble in told["troubles"]})
+
+    def is_told(told: Mapping[str, Any]) -> bool:  # what the log takes is looked at once a second
+        kinds = {trouble["kind"] for trouble in told["troubles"]}
+        return {"failing", "breaker"} <= kinds and told["logs"][0]["used_bytes"] > 0
+
+    told = quiet(airis, is_told)
     assert {trouble["where"] for trouble in told["troubles"] if trouble["kind"] != "held_back"} == {
         "exporters::otlp_http/away"
     }
