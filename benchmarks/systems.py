@@ -19,8 +19,6 @@ _ITEMS = {"spans": "spans", "logs": "log_records", "numbers": "metric_points", "
 PORTS = ("GRPC", "HTTP", "METRICS", "CLICKHOUSE")
 PLUGIN = Path(__file__).parent / "plugin"
 """Components of airis that are for measuring alone."""
-_METADATA = "Metadata-Version: 2.1\nName: airis-discard\nVersion: 0\n"
-_ENTRY_POINTS = "[airis.exporters]\ndiscard = airis_discard:DiscardExporter\n"
 _METRIC = re.compile(r"^(\w+?)(?:_total)?(?:\{[^}]*\})? (\S+)$", re.MULTILINE)
 
 
@@ -92,15 +90,6 @@ def sinking(folder: Path) -> Iterator[Sink]:
         yield Sink(running, port)
 
 
-def _plugged_in(folder: Path) -> tuple[str, str]:
-    """What goes on the path so that airis finds the components of `PLUGIN`."""
-    about = folder / "airis_discard-0.dist-info"
-    about.mkdir(exist_ok=True)
-    (about / "METADATA").write_text(_METADATA)
-    (about / "entry_points.txt").write_text(_ENTRY_POINTS)
-    return str(PLUGIN), str(folder)
-
-
 @contextmanager
 def system(name: str, scenario: Scenario, case: Case) -> Iterator[System]:
     """A fresh airis or rotel on its CPU, with a sink where the scenario ends in one."""
@@ -123,7 +112,7 @@ def running(name: str, scenario: Scenario, env: dict[str, str], folder: Path, si
     if name == "airis":
         config = folder / "airis.yaml"
         config.write_text(scenario.airis)
-        env = {**env, "PYTHONPATH": os.pathsep.join([*_plugged_in(folder), os.environ.get("PYTHONPATH", "")])}
+        env = {**env, "PYTHONPATH": os.pathsep.join([str(PLUGIN), os.environ.get("PYTHONPATH", "")])}
         command = [str(AIRIS), "run", "--config", str(config), "--data-dir", str(folder / "data")]
     elif scenario.rotel is not None:
         files = ["--pid-file", str(folder / "rotel.pid"), "--log-file", str(folder / "rotel.log")]

@@ -63,6 +63,7 @@ def test_what_is_not_marked_as_not_yet_can_run(
     (tmp_path / "airis.yaml").write_text(configuration)
 
     command = [AIRIS, "validate", "-c", tmp_path / "airis.yaml"]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **PORTS, **env})
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "benchmarks/plugin"), **PORTS, **env}
+    answer = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
 
     assert (answer.returncode == 0) == (not not_yet), answer.stderr or f"it can: {not_yet}"
