@@ -88,13 +88,22 @@ class ServerAuthenticator(ABC):
     challenge: str
     """What WWW-Authenticate says to a client without the right credentials, such as ``Bearer``."""
 
+    def __init__(self) -> None:
+        self._forgetting: list[Callable[[], None]] = []
+
     @abstractmethod
     async def authenticate(self, credentials: Credentials) -> Identity:
         """Who this is; raises Unauthenticated, Forbidden, or Undecided where that is not known at the moment."""
 
-    @abstractmethod
     def on_change(self, forget: Callable[[], None]) -> Callable[[], None]:
         """Call `forget` whenever earlier decisions do not hold any more; what is given ends that."""
+        self._forgetting.append(forget)
+        return lambda: self._forgetting.remove(forget)
+
+    def changed(self) -> None:
+        """Say that earlier decisions do not hold any more."""
+        for forget in self._forgetting:
+            forget()
 
 
 class ClientAuthenticator(ABC):

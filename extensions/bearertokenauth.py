@@ -86,6 +86,7 @@ class BearerTokens(ServerAuthenticator, ClientAuthenticator):
     """Compares tokens, and sends the first."""
 
     def __init__(self, header: str, scheme: str) -> None:
+        super().__init__()
         self._header = header
         self._prefix = f"{scheme} " if scheme else ""
         self.reads = (header.lower(),)
@@ -93,19 +94,12 @@ class BearerTokens(ServerAuthenticator, ClientAuthenticator):
         self._key = os.urandom(32)
         self._first = ""
         self._digests: list[bytes] = []
-        self._forgetting: list[Callable[[], None]] = []
 
     def use(self, tokens: Sequence[str]) -> None:
         """Take these from now on, and no others."""
         self._first = self._prefix + tokens[0]
         self._digests = [self._digest(self._prefix + token) for token in tokens]
-        for forget in self._forgetting:
-            forget()
-
-    def on_change(self, forget: Callable[[], None]) -> Callable[[], None]:
-        """Call `forget` when other tokens are taken."""
-        self._forgetting.append(forget)
-        return lambda: self._forgetting.remove(forget)
+        self.changed()
 
     async def authenticate(self, credentials: Credentials) -> Identity:
         """Whoever has one of the tokens; in the Collector's words otherwise."""

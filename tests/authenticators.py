@@ -1,7 +1,6 @@
 """An authenticator that tests control."""
 
 import asyncio
-from collections.abc import Callable
 
 from airis.component.authentication import Credentials, Denied, Identity, ServerAuthenticator, Unauthenticated
 
@@ -13,13 +12,13 @@ class Known(ServerAuthenticator):
     challenge = 'Known realm="test"'
 
     def __init__(self, **known: Identity | Denied) -> None:
+        super().__init__()
         self.known: dict[str, Identity | Denied] = dict(known)
         self.asked: list[str] = []
         """What was decided, in order."""
         self.gate = asyncio.Event()
         """Cleared, it holds every decision until it is set again."""
         self.gate.set()
-        self.changed: list[Callable[[], None]] = []
         self._asking = asyncio.Event()
 
     async def authenticate(self, credentials: Credentials) -> Identity:
@@ -34,14 +33,10 @@ class Known(ServerAuthenticator):
             raise found
         return found
 
-    def on_change(self, forget: Callable[[], None]) -> Callable[[], None]:
-        self.changed.append(forget)
-        return lambda: self.changed.remove(forget)
-
-    def change(self) -> None:
-        """Say that earlier decisions do not hold any more."""
-        for forget in list(self.changed):
-            forget()
+    @property
+    def has_listeners(self) -> bool:
+        """Whether somebody wants to hear of changes."""
+        return bool(self._forgetting)
 
     async def until_asked(self, times: int) -> None:
         """Return when it was asked so often."""

@@ -122,6 +122,7 @@ class BasicServer(ServerAuthenticator):
     challenge = 'Basic realm="airis", charset="UTF-8"'
 
     def __init__(self) -> None:
+        super().__init__()
         self._users: Mapping[str, Stored] = {}
         self._decoy: Stored | None = None
         self._key = os.urandom(32)
@@ -130,7 +131,6 @@ class BasicServer(ServerAuthenticator):
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._waiting: defaultdict[str, int] = defaultdict(int)
         self._checks = asyncio.Semaphore(CHECKS)
-        self._forgetting: list[Callable[[], None]] = []
 
     def use(self, users: Mapping[str, Stored]) -> None:
         """Let these in from now on, and no others."""
@@ -138,13 +138,7 @@ class BasicServer(ServerAuthenticator):
         # Whether there is a user must not be seen by how long the answer takes.
         self._decoy = next((stored for stored in users.values() if stored.is_slow), None)
         self._right = {user: proof for user, proof in self._right.items() if user in users}
-        for forget in self._forgetting:
-            forget()
-
-    def on_change(self, forget: Callable[[], None]) -> Callable[[], None]:
-        """Call `forget` when other users may send."""
-        self._forgetting.append(forget)
-        return lambda: self._forgetting.remove(forget)
+        self.changed()
 
     async def authenticate(self, credentials: Credentials) -> Identity:
         """The user, as ``subject`` and ``username``."""

@@ -67,7 +67,7 @@ async def test_after_a_change_all_are_asked_about_again_and_what_was_being_decid
     known.gate.clear()
     deciding = asyncio.create_task(at.decide(with_("b")))
     await known.until_asked(2)
-    known.change()
+    known.changed()
     known.gate.set()
     await deciding
     await at.decide(with_("a"))
@@ -81,7 +81,7 @@ async def test_who_comes_after_a_change_does_not_get_what_was_decided_before_it(
     known.gate.clear()
     before = asyncio.create_task(at.decide(with_("a")))
     await known.until_asked(1)
-    known.change()
+    known.changed()
     after = asyncio.create_task(at.decide(with_("a")))
     async with asyncio.timeout(10):
         await known.until_asked(2)
@@ -163,7 +163,7 @@ async def test_who_waits_when_it_closes_is_told_to_come_again() -> None:
     await known.until_asked(1)
     await at.close()
     assert isinstance((await waiting).denied, Undecided)
-    assert not known.changed
+    assert not known.has_listeners
 
 
 @pytest.mark.parametrize(

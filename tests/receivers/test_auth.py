@@ -167,7 +167,7 @@ async def test_after_a_change_everybody_is_asked_about_again(start_otlp: StartOt
     assert is_taken(await send(client, "a"))
     assert not is_taken(await send(client, "b"))
     known.known = {"b": named("bob")}
-    known.change()
+    known.changed()
     assert not is_taken(await send(client, "a"))
     assert is_taken(await send(client, "b"))
 
@@ -341,7 +341,7 @@ async def test_at_a_shutdown_those_who_wait_for_a_decision_are_sent_away(start_o
         await asyncio.wait([waiting])
     assert not otlp.sink.batches
     assert waiting.exception() is not None or waiting.result().code in ("UNAVAILABLE", "503")
-    assert not known.changed
+    assert not known.has_listeners
 
 
 async def test_data_of_a_client_that_was_let_in_is_refused_as_ever(start_otlp: StartOtlp, kind: str) -> None:
