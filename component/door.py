@@ -86,6 +86,13 @@ class Door:
         if self._denied_log.due():
             self._telemetry.log.warning("clients are not let in", reason=reason)
 
+    def failed(self, error: Exception) -> Decision:
+        """The decision where the authenticator gave none, or none that can be told; says so now and then."""
+        if self._fault_log.due():
+            # Without its words and its traceback: both may hold the credentials.
+            self._telemetry.log.error("an authenticator failed", fault=type(error).__name__)
+        return Decision(None, Undecided("internal error; the server's log has the details"))
+
     def forget(self) -> None:
         """Ask about every credential again."""
         self._generation += 1
@@ -159,10 +166,7 @@ class Door:
         except TimeoutError:
             return Decision(None, Undecided("the authenticator did not decide in time"))
         except Exception as error:
-            if self._fault_log.due():
-                # Without its words and its traceback: both may hold the credentials.
-                self._telemetry.log.error("an authenticator failed", fault=type(error).__name__)
-            return Decision(None, Undecided("internal error; the server's log has the details"))
+            return self.failed(error)
         else:
             until = None if identity.valid_s is None else self.clock() + identity.valid_s
             decision = Decision(identity, None, until)

@@ -15,7 +15,7 @@ from google.rpc.code_pb2 import Code
 
 from airis.component import ConsumeError, Host, Partial, Permanent, Retryable, StartError, Telemetry
 from airis.component.authentication import Forbidden, Unauthenticated, Undecided, server_authenticator
-from airis.component.door import Door
+from airis.component.door import Decision, Door
 from airis.component.headers import WITHHELD, Metadata, metadata_of
 from airis.component.http import warn_of_exposure
 from airis.component.intake import TooLarge, Undecodable, UnknownEncoding
@@ -288,7 +288,12 @@ class NativeTransport:
         """Let a client in, or not; the core remembers which."""
         door = self._doors[asked.listener]
         assert door is not None
-        decision = await door.decide(door.credentials(asked.credentials))
+        try:
+            self._tell(listener, door, asked, await door.decide(door.credentials(asked.credentials)))
+        except Exception as error:  # nobody is to wait for ever
+            self._tell(listener, door, asked, door.failed(error))
+
+    def _tell(self, listener: Listener, door: Door, asked: "Asked", decision: Decision) -> None:
         if self.intake is None:
             return
         remember_s = None if decision.until is None else max(0.0, decision.until - door.clock())

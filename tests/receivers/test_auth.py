@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from structlog.testing import capture_logs
 
 from airis.component import Retryable, StartError
-from airis.component.authentication import ANYBODY, Forbidden, Undecided
+from airis.component.authentication import ANYBODY, Denied, Forbidden, Undecided
 from airis.data import Signal
 from airis.extensions.bearertokenauth import BearerTokens
 
@@ -342,6 +342,24 @@ async def test_at_a_shutdown_those_who_wait_for_a_decision_are_sent_away(start_o
     assert not otlp.sink.batches
     assert waiting.exception() is not None or waiting.result().code in ("UNAVAILABLE", "503")
     assert not known.has_listeners
+
+
+async def test_a_denial_of_a_kind_that_the_core_does_not_know_leaves_nobody_waiting(
+    start_otlp: StartOtlp, kind: str, transport: str
+) -> None:
+    class Odd(Denied):
+        kind = "odd"
+
+    otlp = await guarded(start_otlp, Known(a=Odd("odd"), b=named("bob")))
+    with capture_logs() as logged:
+        async with asyncio.timeout(10):
+            outcome = await send(otlp.client(kind), "a")
+    if transport == "native":
+        assert outcome.code in ("UNAVAILABLE", "503")
+        assert [entry["fault"] for entry in logged if entry["log_level"] == "error"] == ["ValueError"]
+    else:
+        assert outcome.code in ("UNAUTHENTICATED", "401")
+    assert is_taken(await send(otlp.client(kind), "b"))
 
 
 async def test_data_of_a_client_that_was_let_in_is_refused_as_ever(start_otlp: StartOtlp, kind: str) -> None:
