@@ -4,14 +4,26 @@ import asyncio
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
+from typing import TYPE_CHECKING
 
-from airis.component.authentication import Credentials, Denied, Identity, ServerAuthenticator, Undecided
+from airis.component.authentication import (
+    Credentials,
+    Denied,
+    Identity,
+    ServerAuthConfig,
+    ServerAuthenticator,
+    Undecided,
+    server_authenticator,
+)
 from airis.component.occasional import Occasional
 from airis.component.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from airis.component.lifecycle import Host
 
 MAX_ADMITTED = 4096
 """Credentials that are remembered as right; of more the least recently used are asked about again."""
@@ -67,7 +79,7 @@ class Door:
         """Call `forget` as well where earlier decisions do not hold any more."""
         self._forgetting.append(forget)
 
-    def credentials(self, headers: "list[tuple[str, str]]") -> Credentials:
+    def credentials(self, headers: Iterable[tuple[str, str]]) -> Credentials:
         """What of these headers, by their lower-case names, decides."""
         found: dict[str, tuple[str, ...]] = {}
         for name, value in headers:
@@ -176,6 +188,12 @@ class Door:
             while len(known) > most:
                 known.popitem(last=False)
         return decision
+
+
+def door_of(config: ServerAuthConfig | None, host: "Host | None", telemetry: Telemetry) -> Door | None:
+    """The door of a server, None where everybody may send; raises StartError that names the option at fault."""
+    authenticator = server_authenticator(config, host)
+    return Door(authenticator, telemetry) if authenticator else None
 
 
 def _nothing() -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from airis.component.authentication import ServerAuthConfig, server_authenticator
+from airis.component.authentication import ServerAuthConfig
 from airis.component.config import Config, Duration
 from airis.component.door import Door
 from airis.component.errors import StartError
@@ -20,8 +20,6 @@ from airis.component.unsupported import NO_MIDDLEWARES, not_supported
 if TYPE_CHECKING:
     import grpc
     import grpc.aio
-
-    from airis.component.lifecycle import Host
 
 DEFAULT_MAX_MESSAGE_MIB = 4
 MAX_MILLISECONDS = 2**31 - 2
@@ -122,12 +120,6 @@ class GrpcServerConfig(Config):
         )
         arguments.append(("grpc.keepalive_permit_without_calls", int(theirs.permit_without_stream)))
         return arguments
-
-
-def door_of(config: GrpcServerConfig, host: "Host", telemetry: Telemetry) -> Door | None:
-    """Where it is decided who may call; None where everybody may. Raises StartError that names the option at fault."""
-    authenticator = server_authenticator(config.auth, host)
-    return Door(authenticator, telemetry) if authenticator else None
 
 
 def new_server(config: GrpcServerConfig, door: Door | None) -> "grpc.aio.Server":

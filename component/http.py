@@ -9,9 +9,9 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from airis.component import intake
-from airis.component.authentication import Denied, HttpServerAuthConfig, server_authenticator
+from airis.component.authentication import Denied, HttpServerAuthConfig
 from airis.component.config import Config, Duration
-from airis.component.door import Door
+from airis.component.door import Door, door_of
 from airis.component.errors import StartError
 from airis.component.headers import HEADER_NAME, from_pairs
 from airis.component.http_door import Guarded, Refuse
@@ -221,7 +221,8 @@ class HttpServer:
         self.telemetry = telemetry
         self.paths = tuple(paths)
         self._application = app
-        self._app = _with_cors(app, config.cors) if config.cors else app
+        self._app = app
+        """The application behind what is in front of it, from the start on."""
         self._open_paths = tuple(open_paths)
         self._refuse = refuse or _refuse_in_text
         self._door: Door | None = None
@@ -252,7 +253,8 @@ class HttpServer:
     async def start(self, host: "Host | None" = None) -> None:
         """Listen; raises StartError that names the option at fault. `host` has the extension that `auth` names."""
         try:
-            self._guard(host)
+            self._door = door_of(self.config.auth, host, self.telemetry)
+            self._app = self._guarded()
             self._listener = await Listener.at(self, self._socket_mode)
         except StartError as error:
             error.option = "::".join(part for part in (self._section, error.option) if part)
@@ -260,16 +262,14 @@ class HttpServer:
         self._address = self._listener.address
         warn_of_exposure(self.config, self.telemetry)
 
-    def _guard(self, host: "Host | None") -> None:
-        """Let nobody reach the application whom the authenticator does not let in."""
-        authenticator = server_authenticator(self.config.auth, host)
-        if self.config.auth is None or authenticator is None:
-            return
-        self._door = Door(authenticator, self.telemetry)
-        parameters = self.config.auth.request_params
-        guarded = Guarded(self._application, self._door, parameters, self._open_paths, self._refuse)
-        # A browser asks without credentials whether it may send some.
-        self._app = _with_cors(guarded, self.config.cors) if self.config.cors else guarded
+    def _guarded(self) -> ASGIApp:
+        """The application, which nobody reaches whom the door does not let in."""
+        app = self._application
+        if self._door is not None:
+            parameters = self.config.auth.request_params if self.config.auth else ()
+            app = Guarded(app, self._door, parameters, self._open_paths, self._refuse)
+        # In front of the door: a browser asks without credentials whether it may send some.
+        return _with_cors(app, self.config.cors) if self.config.cors else app
 
     async def shutdown(self, grace_s: float = SHUTDOWN_GRACE_S) -> None:
         """Take nothing new, answer what is held, close."""

@@ -10,8 +10,8 @@ import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from airis.component import Host, StartError, Telemetry
-from airis.component.door import Door
-from airis.component.grpc import GrpcServerConfig, door_of, listen, new_server
+from airis.component.door import Door, door_of
+from airis.component.grpc import GrpcServerConfig, listen, new_server
 
 LOOK_S = 0.5
 """How often it is looked whether a watcher has something new to be told."""
@@ -40,7 +40,7 @@ class HealthGrpc:
         """Listen; raises StartError that names the option at fault."""
         add: Any = health_pb2_grpc.add_HealthServicer_to_server
         try:
-            self._door = door_of(self.config, host, self.telemetry)
+            self._door = door_of(self.config.auth, host, self.telemetry)
             server = new_server(self.config, self._door)
             add(self, server)
             self.address = listen(server, self.config, self.telemetry)

@@ -9,8 +9,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from airis.component import ConsumeError, Host, Partial, StartError, Telemetry
-from airis.component.door import Door
-from airis.component.grpc import door_of, listen, new_server
+from airis.component.door import Door, door_of
+from airis.component.grpc import listen, new_server
 from airis.component.grpc_door import CODES, identity
 from airis.component.headers import metadata_of
 from airis.data import NO_METADATA, Signal
@@ -44,7 +44,7 @@ class OtlpGrpc:
     async def start(self, host: Host) -> None:
         """Listen; raises StartError that names the option at fault."""
         try:
-            self._door = door_of(self.config, host, self.telemetry)
+            self._door = door_of(self.config.auth, host, self.telemetry)
             server = new_server(self.config, self._door)
             await self._add_services(server)
             self.address = listen(server, self.config, self.telemetry)

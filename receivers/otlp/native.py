@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Any, cast
 from google.rpc.code_pb2 import Code
 
 from airis.component import ConsumeError, Host, Partial, Permanent, Retryable, StartError, Telemetry
-from airis.component.authentication import Forbidden, Unauthenticated, Undecided, server_authenticator
+from airis.component.authentication import (
+    Forbidden,
+    ServerAuthenticator,
+    Unauthenticated,
+    Undecided,
+    server_authenticator,
+)
 from airis.component.door import Decision, Door
 from airis.component.headers import WITHHELD, Metadata, metadata_of
 from airis.component.http import warn_of_exposure
@@ -81,13 +87,12 @@ class NativeTransport:
         """
         try:
             listener.check()
-            authenticator = server_authenticator(listener.config.auth, host)
-            return self._listen(listener, Door(authenticator, self.telemetry) if authenticator else None)
+            return self._listen(listener, server_authenticator(listener.config.auth, host))
         except StartError as error:
             error.option = f"protocols::{listener.transport}::{error.option}"
             raise
 
-    def _listen(self, listener: Listener, door: Door | None) -> str:
+    def _listen(self, listener: Listener, authenticator: ServerAuthenticator | None) -> str:
         config = listener.config
         certificate = Certificate(config.tls, listener.alpn, self.telemetry) if config.tls else None
         tls = certificate.load() if certificate else None
@@ -96,7 +101,7 @@ class NativeTransport:
         is_unix = sock.family == socket.AF_UNIX
         warn_of_exposure(config, self.telemetry)
         sock.listen(2048)
-        reads = door.authenticator.reads if door else ()
+        reads = authenticator.reads if authenticator else ()
         number = self._started().listen(
             sock.detach(),
             is_unix=is_unix,
@@ -106,11 +111,13 @@ class NativeTransport:
             max_connections=MAX_CONNECTIONS,
             tls=tls,
             asks_before_handshake=certificate is not None and certificate.may_change,
-            reads=reads if door else None,
+            reads=reads if authenticator else None,
             **listener.arguments(),
         )
         self._listeners.append(listener)
         self._certificates.append(certificate)
+        # Not before it listens: the authenticator would keep the door of a start that failed.
+        door = Door(authenticator, self.telemetry) if authenticator else None
         self._doors.append(door)
         if door is not None:
             door.on_forget(partial(self._forget, number))

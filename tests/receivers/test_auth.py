@@ -377,6 +377,17 @@ async def test_an_extension_that_is_no_authenticator_is_an_error_at_its_option(
     assert told.value.option == f"protocols::{section}::auth::authenticator"
 
 
+@pytest.mark.parametrize("section", ["grpc", "http"])
+async def test_where_it_cannot_listen_nothing_is_left_with_the_authenticator(
+    start_otlp: StartOtlp, section: str
+) -> None:
+    known = Known()
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(StartError, match="the port is taken"):
+        options = {**AUTH, "endpoint": f"127.0.0.1:{taken.getsockname()[1]}"}
+        await start_otlp(**{section: options}, extensions={"known": known})
+    assert not known.has_listeners
+
+
 async def test_the_python_sdk_sends_with_headers(start_otlp: StartOtlp) -> None:
     otlp = await guarded(start_otlp, Known(**{"Bearer secret": named("alice")}))
     headers = {"authorization": "Bearer secret"}
