@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 
 from airis.component.config import Config
 from airis.component.errors import Permanent, StartError
-from airis.component.headers import HEADER_NAME
+from airis.component.headers import checked_name, is_sendable
 from airis.data import NO_AUTH, Origin
 
 if TYPE_CHECKING:
@@ -155,10 +155,7 @@ class HttpServerAuthConfig(ServerAuthConfig):
     @field_validator("request_params")
     @classmethod
     def _names_of_headers(cls, names: list[str]) -> list[str]:
-        for name in names:
-            if not HEADER_NAME.fullmatch(name):
-                raise ValueError(f'"{name}" is not the name of a header')
-        return names
+        return [checked_name(name) for name in names]
 
 
 class ClientAuthConfig(Config):
@@ -212,7 +209,7 @@ def sent_headers(
     headers = authenticator.headers(given, origin)
     for name, value in headers.items():
         # What clients sent is in some of them. The value is not repeated: it may be a credential.
-        if given.get(name) != value and not (value.isascii() and value.isprintable()):
+        if given.get(name) != value and not is_sendable(value):
             raise Permanent(f'what is there for the header "{name}" is not printable ASCII, which headers are')
     return headers
 

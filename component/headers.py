@@ -1,7 +1,7 @@
 """Headers: how they are written in a configuration, what can be one, and which of a request go on with its data."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, cast
 
@@ -10,6 +10,31 @@ from pydantic import AfterValidator, BeforeValidator
 from airis.component.config import Secret
 
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+def checked_name(name: str) -> str:
+    """What can be the name of a header; raises ValueError."""
+    if not HEADER_NAME.fullmatch(name):
+        raise ValueError(f'"{name}" is not the name of a header')
+    return name
+
+
+def is_sendable(value: str) -> bool:
+    """Whether every server takes it for the value of one header."""
+    return value.isascii() and value.isprintable()
+
+
+def check_lines(headers: Iterable[tuple[str, str]]) -> None:
+    """Raise ValueError for what would not stay one header; a value is not repeated, since it may be a credential."""
+    for name, value in headers:
+        checked_name(name)
+        if not value.isprintable():
+            raise ValueError(f'the value of "{name}" has a line end or another control character')
+
+
+def as_text(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[str, str]]:
+    """Headers as they are read everywhere: every byte is a character."""
+    return ((str(name, "latin-1"), str(value, "latin-1")) for name, value in headers)
 
 
 def from_pairs(headers: Any) -> Any:
@@ -28,12 +53,7 @@ def from_pairs(headers: Any) -> Any:
 
 
 def _of_one_line(headers: dict[str, Secret]) -> dict[str, Secret]:
-    """Refuse what would not stay one header; a value is not repeated, since it may be a credential."""
-    for name, value in headers.items():
-        if not HEADER_NAME.fullmatch(name):
-            raise ValueError(f'"{name}" is not the name of a header')
-        if not value.get_secret_value().isprintable():
-            raise ValueError(f'the value of "{name}" has a line end or another control character')
+    check_lines((name, value.get_secret_value()) for name, value in headers.items())
     return headers
 
 

@@ -13,7 +13,7 @@ from airis.component.authentication import Denied, HttpServerAuthConfig
 from airis.component.config import Config, Duration
 from airis.component.door import Door, door_of
 from airis.component.errors import StartError
-from airis.component.headers import HEADER_NAME, from_pairs
+from airis.component.headers import check_lines, from_pairs
 from airis.component.http_door import Guarded, Refuse
 from airis.component.http_listener import Listener
 from airis.component.listen import Transport, is_wildcard, parse_endpoint
@@ -113,11 +113,7 @@ class HttpServerConfig(Config):
     @field_validator("response_headers")
     @classmethod
     def _headers_of_one_line(cls, headers: dict[str, str]) -> dict[str, str]:
-        for name, value in headers.items():
-            if not HEADER_NAME.fullmatch(name):
-                raise ValueError(f'"{name}" is not the name of a header')
-            if not value.isprintable():
-                raise ValueError(f'the value of "{name}" has a line end or another control character')
+        check_lines(headers.items())
         return headers
 
     @field_validator("compression_algorithms")

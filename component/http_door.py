@@ -1,13 +1,14 @@
 """The door of an HTTP server: who may send is decided before anything of a body is read."""
 
 import math
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from urllib.parse import parse_qsl
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from airis.component.authentication import Denied, Unauthenticated, Undecided
 from airis.component.door import Door
+from airis.component.headers import as_text
 from airis.data import NO_AUTH
 
 _IDENTITY = "airis.identity"
@@ -44,8 +45,8 @@ class Guarded:
             scope["headers"] = [pair for pair in scope["headers"] if pair[0] not in self._credentials]
         await self._app(scope, receive, send)
 
-    def _headers(self, scope: Scope) -> list[tuple[str, str]]:
-        headers = [(str(name, "latin-1"), str(value, "latin-1")) for name, value in scope["headers"]]
+    def _headers(self, scope: Scope) -> Iterable[tuple[str, str]]:
+        headers = as_text(scope["headers"])
         if not self._parameters:
             return headers
         query = parse_qsl(str(scope["query_string"], "latin-1"), keep_blank_values=True)

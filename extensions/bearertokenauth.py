@@ -21,7 +21,7 @@ from airis.component.authentication import (
     Unauthenticated,
     with_header,
 )
-from airis.component.headers import HEADER_NAME
+from airis.component.headers import HEADER_NAME, checked_name, is_sendable
 from airis.component.watched_file import WatchedFile
 from airis.data import Origin
 
@@ -45,9 +45,7 @@ class BearerTokenAuthConfig(AuthenticatorConfig):
     @field_validator("header")
     @classmethod
     def _is_a_header(cls, header: str) -> str:
-        if not HEADER_NAME.fullmatch(header):
-            raise ValueError(f'"{header}" is not the name of a header')
-        return header
+        return checked_name(header)
 
     @field_validator("scheme")
     @classmethod
@@ -168,5 +166,5 @@ class BearerTokenAuth(Extension[BearerTokenAuthConfig]):
 def _check(token: str, *, may_be_empty: bool = False) -> None:
     if not token and not may_be_empty:
         raise ValueError("a token is empty")
-    if not token.isascii() or not token.isprintable():
+    if not is_sendable(token):
         raise ValueError("a token has characters that a header cannot have")

@@ -16,7 +16,7 @@ from airis.component.authentication import (
     with_header,
 )
 from airis.component.config import ANY_CASE
-from airis.component.headers import HEADER_NAME, WITHHELD
+from airis.component.headers import WITHHELD, checked_name, is_sendable
 from airis.component.watched_file import WatchedFile
 from airis.data import Origin
 
@@ -53,9 +53,7 @@ class HeaderConfig(Config):
     @field_validator("key")
     @classmethod
     def _is_a_header(cls, key: str) -> str:
-        if not HEADER_NAME.fullmatch(key):
-            raise ValueError(f'"{key}" is not the name of a header')
-        return key
+        return checked_name(key)
 
     @field_validator("value", "default_value")
     @classmethod
@@ -196,5 +194,5 @@ class HeadersSetter(Extension[HeadersSetterConfig]):
 
 
 def _check(value: str) -> None:
-    if not value.isascii() or not value.isprintable():
+    if not is_sendable(value):
         raise ValueError("the value has characters that a header cannot have")

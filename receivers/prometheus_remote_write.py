@@ -20,7 +20,7 @@ from airis.component import (
     Telemetry,
     receiver,
 )
-from airis.component.headers import metadata_of
+from airis.component.headers import as_text, metadata_of
 from airis.component.held import Held
 from airis.component.http import (
     FLUSH_S,
@@ -220,8 +220,7 @@ class PrometheusRemoteWriteReceiver(Receiver[PrometheusRemoteWriteConfig]):
     def _batch(self, written: "kernels.RemoteWritten", scope: Scope) -> Batch:
         origin, auth, metadata = self._origin, identity_of(scope), NO_METADATA
         if self.config.include_metadata:
-            headers = ((str(name, "latin-1"), str(value, "latin-1")) for name, value in scope["headers"])
-            metadata = metadata_of(headers)
+            metadata = metadata_of(as_text(scope["headers"]))
         if metadata or auth:
             origin = replace(origin, metadata=metadata, auth=auth)
         return Batch(

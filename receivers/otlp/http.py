@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from airis.component import ConsumeError, Consumer, Partial
 from airis.component.authentication import Denied
-from airis.component.headers import metadata_of
+from airis.component.headers import as_text, metadata_of
 from airis.component.http import ClientGone, answer, header, read_body
 from airis.component.http_door import identity_of
 from airis.component.intake import IntakeError, UnknownEncoding
@@ -132,5 +132,5 @@ class OtlpHttp:
             raise
         metadata = NO_METADATA
         if self.config.include_metadata:
-            metadata = metadata_of((str(name, "latin-1"), str(value, "latin-1")) for name, value in scope["headers"])
+            metadata = metadata_of(as_text(scope["headers"]))
         await self.admission.take(signal, body, encoding, TRANSPORT, metadata, identity_of(scope))

@@ -8,6 +8,7 @@ from airis.component import ConsumeError, Partial, StartError, Telemetry
 from airis.component.authentication import Denied
 from airis.component.door import Door
 from airis.component.grpc import DEFAULT_MAX_MESSAGE_MIB, KeepaliveServerConfig
+from airis.component.headers import as_text
 from airis.component.http_door import denial_headers
 from airis.component.intake import IntakeError, UnknownEncoding
 from airis.component.tls import CertificateClock, TlsServerConfig, log_failed_reload
@@ -232,7 +233,7 @@ class HttpListener:
 
     def _reply(self, answer: HttpAnswer) -> "Reply":
         headers = [("content-type", answer.content_type), *self._fixed]
-        headers.extend((str(name, "latin-1"), str(value, "latin-1")) for name, value in answer.headers)
+        headers.extend(as_text(answer.headers))
         return self._new.http(answer.status, headers, answer.body)
 
 
