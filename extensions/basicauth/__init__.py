@@ -225,7 +225,7 @@ class BasicAuth(Extension[BasicAuthConfig]):
 
     async def start(self, host: Host) -> None:
         """Read the files; raises StartError."""
-        if self.config.htpasswd is not None:
+        if self.config.htpasswd is not None and not self._files:
             self._use("")
         for file in self._files:
             await file.start()
@@ -238,7 +238,7 @@ class BasicAuth(Extension[BasicAuthConfig]):
     def _use(self, text: str) -> None:
         assert self.config.htpasswd is not None
         users = {**htpasswd.read(text), **htpasswd.read(self.config.htpasswd.inline.get_secret_value())}
-        if self._files and not users and text:
+        if not users:
             raise ValueError("there is no user in it")
         weak = sum(stored.is_weak for stored in users.values())
         if weak:

@@ -284,13 +284,14 @@ async def passes_until(clock: ManualClock, event: asyncio.Event) -> None:
             await asyncio.sleep(0.001)
 
 
-async def test_a_changed_file_that_cannot_be_used_changes_nothing_and_is_said(tmp_path: Path) -> None:
+@pytest.mark.parametrize("changed", ["alice:a\nhush without a colon\n", "# nobody\n", ""])
+async def test_a_changed_file_that_cannot_be_used_changes_nothing_and_is_said(tmp_path: Path, changed: str) -> None:
     clock, file = ManualClock(), tmp_path / "users"
     file.write_text("alice:a\n")
     made = await started(tmp_path, {"htpasswd": {"file": str(file)}}, sleep=clock.sleep)
     server = made.provides()
     assert isinstance(server, ServerAuthenticator)
-    file.write_text("alice:a\nhush without a colon\n")
+    file.write_text(changed)
     with capture_logs() as logged:
         async with asyncio.timeout(20):
             while not logged:
@@ -299,6 +300,15 @@ async def test_a_changed_file_that_cannot_be_used_changes_nothing_and_is_said(tm
     assert "stays in use" in logged[0]["event"]
     assert "hush" not in repr(logged)
     assert await is_let_in(server, "alice", "a")
+    await made.shutdown()
+
+
+async def test_that_passwords_are_plain_is_said_once(tmp_path: Path) -> None:
+    file = tmp_path / "users"
+    file.write_text("alice:a\n")
+    with capture_logs() as logged:
+        made = await started(tmp_path, {"htpasswd": {"file": str(file), "inline": "bob:b"}})
+    assert [entry["users"] for entry in logged] == [2]
     await made.shutdown()
 
 
