@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 _SHARED = ("tls", "read_header_timeout", "idle_timeout")
 """Options that hold before it is known what a request is for."""
 _RETRY_AFTER_S = 1
+EXCHANGE_S = 120.0
+"""How long another server may come in the place of one that has left: a reload drains for 30 s, and starts for 60."""
+
+_ELSE = ""
+"""Stands for every path that no server has for itself."""
 
 _Place = tuple[str, str, int]
 
@@ -36,9 +42,9 @@ class Listener:
         self._first = first
         self._place = place
         self._servers: dict[HttpServer, Terms] = {}
-        self._by_path: dict[str, HttpServer | None] = {}
-        """None where the server has left: it may be exchanged for another one."""
-        self._for_all_else: HttpServer | None = None
+        self._by_path: dict[str, HttpServer] = {}
+        self._expected: dict[str, float] = {}
+        """Until when another server is expected at a path, by the clock of the loop."""
         self._state = ServerState()
         self._server: asyncio.Server | None = None
 
@@ -64,9 +70,9 @@ class Listener:
     def leave(self, server: "HttpServer") -> None:
         """Hand no more requests to the server, and take no more connections if it was the last one."""
         del self._servers[server]
-        self._by_path.update(dict.fromkeys(server.paths))
-        if server is self._for_all_else:
-            self._for_all_else = None
+        for path in _paths_of(server):
+            del self._by_path[path]
+            self._expected[path] = asyncio.get_running_loop().time() + EXCHANGE_S
         if self._servers:
             return
         _open.get(asyncio.get_running_loop(), {}).pop(self._place, None)
@@ -135,11 +141,10 @@ class Listener:
     def _check(self, server: "HttpServer") -> None:
         """Raise StartError unless the server can share the port with those that are there."""
         endpoint = server.config.endpoint
-        taken = [path for path in server.paths if self._by_path.get(path)]
-        for other in (self._for_all_else if not server.paths else None, *(self._by_path[path] for path in taken)):
-            if other is not None:
+        for path in _paths_of(server):
+            if other := self._by_path.get(path):
                 what = "path" if server.config.transport == "unix" else "port"
-                both = taken[0] if taken else "every path"
+                both = "every path" if path == _ELSE else path
                 raise StartError(
                     f'"{endpoint}": the {what} is taken by {_name(other)}, which answers {both} too; write another one',
                     "endpoint",
@@ -152,9 +157,9 @@ class Listener:
 
     def _add(self, server: "HttpServer") -> None:
         self._servers[server] = _terms_of(server)
-        self._by_path.update(dict.fromkeys(server.paths, server))
-        if not server.paths:
-            self._for_all_else = server
+        for path in _paths_of(server):
+            self._by_path[path] = server
+            self._expected.pop(path, None)
         self._warn_of_part_guarded(server)
 
     def _warn_of_part_guarded(self, server: "HttpServer") -> None:
@@ -169,7 +174,12 @@ class Listener:
             )
 
     def _server_at(self, path: str) -> "HttpServer | None":
-        return self._by_path.get(path, self._for_all_else)
+        found = self._by_path.get(path)
+        return found if found or self._is_expected(path) else self._by_path.get(_ELSE)
+
+    def _is_expected(self, path: str) -> bool:
+        """Whether the server of the path may just be exchanged for another one."""
+        return self._expected.get(path, 0.0) > asyncio.get_running_loop().time()
 
     def _terms_at(self, target: bytes) -> Terms:
         server: HttpServer | None = self._first
@@ -186,10 +196,11 @@ class Listener:
         if server is not None:
             await server.serve(scope, receive, send)
             return
-        # A sender must not take it for settled that there is nobody: the server may be about to be exchanged.
-        status, words = (503, b"not served at the moment\n") if path in self._by_path else (404, b"not found\n")
+        # A sender must not take it for settled that there is nobody.
+        is_expected = self._is_expected(path) or self._is_expected(_ELSE)
+        status, words = (503, b"not served at the moment\n") if is_expected else (404, b"not found\n")
         headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(words))]
-        if status == 503:
+        if is_expected:
             headers.append((b"retry-after", b"%d" % _RETRY_AFTER_S))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": words})
@@ -204,6 +215,10 @@ def _place_of(config: "HttpServerConfig") -> _Place:
         return "unix", config.endpoint, 0
     host, port = parse_endpoint(config.endpoint)
     return "tcp", "127.0.0.1" if host.lower() == "localhost" else host.lower(), port
+
+
+def _paths_of(server: "HttpServer") -> Sequence[str]:
+    return server.paths or (_ELSE,)
 
 
 def _terms_of(server: "HttpServer") -> Terms:

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from structlog.testing import capture_logs
 from yarl import URL
 
-from airis.component import Host, StartError, Telemetry
+from airis.component import Host, StartError, Telemetry, http_listener
 from airis.component.http import HttpServer, HttpServerConfig, answer, read_body
 from airis.component.intake import IntakeError
 from tests.authenticators import Known
@@ -501,10 +501,28 @@ async def test_servers_that_name_one_endpoint_share_its_port() -> None:
     await again.start()
     await all_paths.shutdown()
     assert await get(port, "/write") == (200, "again")
-    assert await get(port, "/other") == (404, "not found\n")
+    assert await get(port, "/other") == (503, "not served at the moment\n")
     await again.shutdown()
     with pytest.raises(aiohttp.ClientConnectorError):
         await get(port, "/write")
+
+
+async def test_a_server_that_left_for_good_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_listener, "EXCHANGE_S", 0.0)
+    port = free_port()
+    all_paths, one_path, other = (
+        sharing(port, "query"),
+        sharing(port, "writer", ("/write",)),
+        sharing(port, "o", ("/o",)),
+    )
+    for server in (all_paths, one_path, other):
+        await server.start()
+
+    await one_path.shutdown()
+    assert await get(port, "/write") == (200, "query")
+    await all_paths.shutdown()
+    assert await get(port, "/write") == (404, "not found\n")
+    await other.shutdown()
 
 
 class OfKnown:
