@@ -21,6 +21,8 @@ from airis.extensions import basicauth
 from airis.extensions.basicauth import BasicAuth, BasicAuthConfig, BasicClient, htpasswd
 from airis.extensions.basicauth.htpasswd import Stored
 
+from ..looking import passes_until
+
 
 def crypted(password: str) -> str:
     return bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()
@@ -254,7 +256,7 @@ async def test_a_changed_file_is_used_and_who_did_not_change_is_not_looked_at_ag
     for user in ("alice", "bob"):
         assert await is_let_in(server, user, user[0])
     file.write_text(f"{alice}bob:{crypted('new')}\n")
-    await passes_until(clock, changed)
+    await passes_until(clock, changed.is_set)
     assert await is_let_in(server, "alice", "a")
     assert counted.count == 2
     assert not await is_let_in(server, "bob", "b")
@@ -276,14 +278,6 @@ async def test_a_password_that_is_looked_at_when_the_file_changes_counts_by_the_
         await waiting
 
 
-async def passes_until(clock: ManualClock, event: asyncio.Event) -> None:
-    """Let time pass until the event; the looks at the file are in threads."""
-    async with asyncio.timeout(20):
-        while not event.is_set():
-            await clock.advance(1.0)
-            await asyncio.sleep(0.001)
-
-
 @pytest.mark.parametrize("changed", ["alice:a\nhush without a colon\n", "# nobody\n", ""])
 async def test_a_changed_file_that_cannot_be_used_changes_nothing_and_is_said(tmp_path: Path, changed: str) -> None:
     clock, file = ManualClock(), tmp_path / "users"
@@ -293,10 +287,7 @@ async def test_a_changed_file_that_cannot_be_used_changes_nothing_and_is_said(tm
     assert isinstance(server, ServerAuthenticator)
     file.write_text(changed)
     with capture_logs() as logged:
-        async with asyncio.timeout(20):
-            while not logged:
-                await clock.advance(1.0)
-                await asyncio.sleep(0.001)
+        await passes_until(clock, lambda: logged)
     assert "stays in use" in logged[0]["event"]
     assert "hush" not in repr(logged)
     assert await is_let_in(server, "alice", "a")
@@ -336,10 +327,7 @@ async def test_user_and_password_of_files_are_used_as_soon_as_they_change(tmp_pa
     assert isinstance(client, BasicClient)
     assert (client.user, client.password) == ("alice", "one")
     password.write_text("two")
-    async with asyncio.timeout(20):
-        while client.password != "two":
-            await clock.advance(1.0)
-            await asyncio.sleep(0.001)
+    await passes_until(clock, lambda: client.password == "two")
     await made.shutdown()
 
 

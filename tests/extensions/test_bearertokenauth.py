@@ -16,6 +16,8 @@ from airis.data import NO_ORIGIN
 from airis.extensions import bearertokenauth
 from airis.extensions.bearertokenauth import BearerTokenAuth, BearerTokenAuthConfig, BearerTokens
 
+from ..looking import passes_until
+
 
 async def started(tmp_path: Path, options: Mapping[str, Any], **replaced: Any) -> tuple[BearerTokenAuth, BearerTokens]:
     made: BearerTokenAuth = build("bearertokenauth", options, kind=Kind.EXTENSION, **replaced)
@@ -103,18 +105,12 @@ async def test_a_file_has_tokens_with_comments_and_is_used_as_soon_as_it_changes
     tokens.on_change(changed.set)
     assert [await is_let_in(tokens, f"Bearer {t}") for t in ("a", "b", "ignored", "the")] == [True, True, False, False]
     file.write_text("c\n")
-    async with asyncio.timeout(20):
-        while not changed.is_set():
-            await clock.advance(1.0)
-            await asyncio.sleep(0.001)
+    await passes_until(clock, changed.is_set)
     assert [await is_let_in(tokens, f"Bearer {t}") for t in ("a", "b", "c")] == [False, False, True]
     assert tokens.headers({}, NO_ORIGIN) == {"Authorization": "Bearer c"}
     file.write_text("")
     with capture_logs() as logged:
-        async with asyncio.timeout(20):
-            while not logged:
-                await clock.advance(1.0)
-                await asyncio.sleep(0.001)
+        await passes_until(clock, lambda: logged)
     assert logged[0]["reason"] == "there is no token in it"
     assert await is_let_in(tokens, "Bearer c")
     await made.shutdown()

@@ -1,6 +1,5 @@
 """headers_setter: headers on the way out, fixed ones, those of files, and those that clients sent."""
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,8 @@ from airis.component.testing import FakeHost, ManualClock, build
 from airis.data import NO_ORIGIN, Origin
 from airis.extensions.basicauth import BasicClient
 from airis.extensions.headers_setter import HeadersSetter, HeadersSetterClient, HeadersSetterConfig
+
+from ..looking import passes_until
 
 CLIENT = Origin(metadata={"x-team": ("blue",), "many": ("a", "b"), "odd": ("b\nx: y",)}, auth={"subject": "alice"})
 
@@ -81,10 +82,7 @@ async def test_the_value_of_a_file_is_used_as_soon_as_it_changes(tmp_path: Path)
     client = await setter(tmp_path, {"key": "Authorization", "value_file": str(file)}, sleep=clock.sleep)
     assert client.headers({}, NO_ORIGIN) == {"Authorization": "Bearer one"}
     file.write_text("Bearer two\n")
-    async with asyncio.timeout(20):
-        while client.headers({}, NO_ORIGIN) != {"Authorization": "Bearer two"}:
-            await clock.advance(1.0)
-            await asyncio.sleep(0.001)
+    await passes_until(clock, lambda: client.headers({}, NO_ORIGIN) == {"Authorization": "Bearer two"})
 
 
 async def test_another_authenticator_adds_to_the_headers(tmp_path: Path) -> None:
