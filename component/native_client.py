@@ -4,8 +4,8 @@ Its thread is started with it, never takes the interpreter's lock, and rings whe
 """
 
 import asyncio
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Hashable, Sequence
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from airis.component.errors import Retryable, StartError
 from airis.component.proxies import Proxy
@@ -14,6 +14,10 @@ from airis.component.unsupported import Unsupported
 
 if TYPE_CHECKING:
     from airis._core import Answer, Body, ClientTls, Head
+
+MAX_HEADS = 256
+
+K = TypeVar("K", bound=Hashable)
 
 ProxyParts = tuple[str, int, bool, str | None, str | None]
 
@@ -57,6 +61,22 @@ class Outlet:
             if not answered.done():
                 answered.set_exception(Retryable("the client is closed"))
         await asyncio.to_thread(self.client.end)
+
+
+class Heads(Generic[K]):
+    """Heads of requests, made once for many; so many at most, as an authenticator may give each sender others."""
+
+    def __init__(self) -> None:
+        self._known: dict[K, Head] = {}
+
+    def get(self, key: K, make: Callable[[], "Head"]) -> "Head":
+        """The head that the key stands for."""
+        head = self._known.get(key)
+        if head is None:
+            if len(self._known) >= MAX_HEADS:
+                self._known.clear()
+            head = self._known[key] = make()
+        return head
 
 
 def native_tls(config: TlsClientConfig, protocols: Sequence[str]) -> "ClientTls":

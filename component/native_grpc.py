@@ -3,6 +3,7 @@
 import binascii
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -12,7 +13,7 @@ from airis import __version__
 from airis.component.authentication import ClientAuthenticator
 from airis.component.errors import StartError
 from airis.component.grpc_client import GrpcAnswer, GrpcClientConfig, Metadata, Target, target
-from airis.component.native_client import Outlet, native_tls, proxy_parts, unusable
+from airis.component.native_client import Heads, Outlet, native_tls, proxy_parts, unusable
 from airis.component.proxies import parse_proxy, proxy_of_the_system
 from airis.component.telemetry import Telemetry
 from airis.component.tls import RenewalClock, log_failed_reload
@@ -29,8 +30,6 @@ IDLE_S = 1800.0
 """A connection that makes no call for so long is closed, as by gRPC."""
 PROXIES = ("grpc", "https", "http")
 """The variables that gRPC looks at, in its order."""
-MAX_HEADS = 256
-"""Heads of calls that are kept: an authenticator may give each sender others."""
 ENCODINGS = {"gzip": "gzip", "zstd": "zstd", "snappy": "x-snappy-framed"}
 """What is meant by grpc-encoding, in the client's words."""
 
@@ -64,10 +63,10 @@ class NativeGrpcClient:
         self._encoding = ENCODINGS.get(config.compression, "")
         self._authenticator = authenticator
         self._metadata = config.metadata()
-        self._heads: dict[tuple[str, Metadata], Head] = {}
+        self._heads: Heads[tuple[str, Metadata]] = Heads()
         self._clock = RenewalClock(config.tls.reload_interval)
         self._remote = _remote(config)
-        self._head("/", self._metadata)  # says now what is wrong with the authority
+        self._new_head("/", self._metadata)  # says now what is wrong with the authority
         self._outlet = Outlet()
         self._server = self._outlet.client.grpc(
             self._remote, round_robin=config.balancer_name == "round_robin", wait_for_ready=config.wait_for_ready
@@ -78,7 +77,7 @@ class NativeGrpcClient:
         if self._clock.due():
             self._renew()
         metadata = self._config.metadata(self._authenticator, origin) if self._authenticator else self._metadata
-        head = self._heads.get((method, metadata)) or self._head(method, metadata)
+        head = self._heads.get((method, metadata), partial(self._new_head, method, metadata))
         answer = await self._outlet.send(self._server, head, self._body(payload, self._encoding), timeout_s)
         return _read(answer, self._config.endpoint)
 
@@ -92,7 +91,7 @@ class NativeGrpcClient:
         except StartError as error:
             log_failed_reload(error, self._telemetry)
 
-    def _head(self, method: str, metadata: Metadata) -> "Head":
+    def _new_head(self, method: str, metadata: Metadata) -> "Head":
         from airis._core import Head
 
         config = self._config
@@ -106,13 +105,10 @@ class NativeGrpcClient:
             for name, value in metadata
         )
         scheme = "https" if config.is_encrypted else "http"
-        if len(self._heads) >= MAX_HEADS:
-            self._heads.clear()
         try:
-            head = self._heads[method, metadata] = Head(f"{scheme}://{_authority(config)}{method}", headers)
+            return Head(f"{scheme}://{_authority(config)}{method}", headers)
         except ValueError as error:
             raise unusable(error, "authority" if config.authority else "endpoint") from error
-        return head
 
 
 def _authority(config: GrpcClientConfig) -> str:

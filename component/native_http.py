@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 from airis.component.authentication import ClientAuthenticator
 from airis.component.errors import StartError
 from airis.component.http_client import MAX_ANSWER_BYTES, Answer, HttpClientConfig, NoAnswer
-from airis.component.native_client import Outlet, native_tls, proxy_parts, unusable
+from airis.component.native_client import Heads, Outlet, native_tls, proxy_parts, unusable
 from airis.component.proxies import basic_authorization, parse_proxy, proxy_of_the_system
 from airis.component.telemetry import Telemetry
 from airis.component.tls import RenewalClock, log_failed_reload
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 PING_TIMEOUT_S = 15.0
 """As in the Collector."""
-MAX_HEADS = 256
-"""Heads of requests that are kept: an authenticator may give each sender others."""
 _QUOTED = "/:;?&=%!$'()*+,-._~@"
 """What stays as it is in a URL behind its host."""
 
@@ -61,7 +59,7 @@ class NativeHttpClient:
         self._body = Body
         self._clock = RenewalClock(config.tls.reload_interval)
         self._tls = self._new_tls()
-        self._heads: dict[tuple[str, tuple[tuple[str, str], ...]], Head] = {}
+        self._heads: Heads[tuple[str, tuple[tuple[str, str], ...]]] = Heads()
         addresses = {url: _address(url) for url in urls}
         for url in urls:
             self._new_head(url, config.merged({}))  # says now what is wrong with it
@@ -122,14 +120,11 @@ class NativeHttpClient:
         return native_tls(self._config.tls, offered)
 
     def _head(self, url: str, headers: Mapping[str, str], origin: Origin) -> "Head":
-        is_fixed = self._authenticator is None
-        headers = headers if is_fixed else self._config.merged(headers, self._authenticator, origin)
-        key = url, tuple(headers.items())
-        if key not in self._heads:
-            if len(self._heads) >= MAX_HEADS:
-                self._heads.clear()
-            self._heads[key] = self._new_head(url, self._config.merged(headers) if is_fixed else dict(headers))
-        return self._heads[key]
+        if self._authenticator is None:  # what the configuration adds is always the same
+            key = url, tuple(headers.items())
+            return self._heads.get(key, lambda: self._new_head(url, self._config.merged(headers)))
+        merged = self._config.merged(headers, self._authenticator, origin)
+        return self._heads.get((url, tuple(merged.items())), lambda: self._new_head(url, merged))
 
     def _new_head(self, url: str, merged: dict[str, str]) -> "Head":
         from airis._core import Head
