@@ -1,4 +1,4 @@
-"""A file with a secret in it, read again when it changes."""
+"""Files with secrets in them, read again when they change."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -25,7 +25,7 @@ class WatchedFile:
         option: str,
         use: Callable[[str], None],
         telemetry: Telemetry,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         """`use` takes the text, and raises ValueError, with words that do not repeat it, where that is no good."""
         self._path = Path(path)
@@ -86,6 +86,31 @@ class WatchedFile:
         if len(content) > MAX_BYTES:
             raise ValueError(f"larger than {MAX_BYTES // 1024 // 1024} MiB")
         return content
+
+
+class WatchedFiles:
+    """The files that a component's options name."""
+
+    def __init__(self, telemetry: Telemetry, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        """`sleep` passes the time between two looks at a file."""
+        self._telemetry = telemetry
+        self._sleep = sleep
+        self._files: list[WatchedFile] = []
+
+    def add(self, path: str, option: str, use: Callable[[str], None]) -> None:
+        """Hand what this file says to `use`, from the start on; an empty path is none."""
+        if path:
+            self._files.append(WatchedFile(path, option, use, self._telemetry, self._sleep))
+
+    async def start(self) -> None:
+        """Read and watch them; raises StartError for the option at fault."""
+        for file in self._files:
+            await file.start()
+
+    async def close(self) -> None:
+        """Watch them no more."""
+        for file in self._files:
+            await file.close()
 
 
 def _text(content: bytes) -> str:

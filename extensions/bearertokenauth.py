@@ -22,7 +22,7 @@ from airis.component.authentication import (
     with_header,
 )
 from airis.component.headers import HEADER_NAME, checked_name, is_sendable
-from airis.component.watched_file import WatchedFile
+from airis.component.watched_file import WatchedFiles
 from airis.data import Origin
 
 
@@ -130,9 +130,8 @@ class BearerTokenAuth(Extension[BearerTokenAuthConfig]):
         """`sleep` passes the time between two looks at the file."""
         super().__init__(config, telemetry)
         self._tokens = BearerTokens(config.header, config.scheme)
-        self._file: WatchedFile | None = None
-        if config.filename:
-            self._file = WatchedFile(config.filename, "filename", self._use, telemetry, sleep)
+        self._files = WatchedFiles(telemetry, sleep)
+        self._files.add(config.filename, "filename", self._use)
 
     def provides(self) -> object:
         """The authenticator, of either side."""
@@ -142,17 +141,15 @@ class BearerTokenAuth(Extension[BearerTokenAuthConfig]):
         """Read the file; raises StartError."""
         given = [token.get_secret_value() for token in [self.config.token, *self.config.tokens]]
         given = [token for token in given if token]
-        if self._file is None:
+        if not self.config.filename:
             self._tokens.use(given)
-            return
-        if given:
+        elif given:
             self.telemetry.log.warning("filename counts, and not what is configured beside it", ignored=len(given))
-        await self._file.start()
+        await self._files.start()
 
     async def shutdown(self) -> None:
         """Watch the file no more."""
-        if self._file is not None:
-            await self._file.close()
+        await self._files.close()
 
     def _use(self, text: str) -> None:
         tokens = [words[0] for line in text.splitlines() if (words := line.split())]

@@ -17,7 +17,7 @@ from airis.component.authentication import (
 )
 from airis.component.config import ANY_CASE
 from airis.component.headers import WITHHELD, checked_name, is_sendable
-from airis.component.watched_file import WatchedFile
+from airis.component.watched_file import WatchedFiles
 from airis.data import Origin
 
 _SOURCES = ("value", "value_file", "from_context", "from_attribute")
@@ -158,11 +158,9 @@ class HeadersSetter(Extension[HeadersSetterConfig]):
         """`sleep` passes the time between two looks at a file."""
         super().__init__(config, telemetry)
         self._client = HeadersSetterClient(config.headers)
-        self._files = [
-            WatchedFile(header.value_file, f"headers::{place}::value_file", self._user_of(header), telemetry, sleep)
-            for place, header in enumerate(config.headers)
-            if header.value_file
-        ]
+        self._files = WatchedFiles(telemetry, sleep)
+        for place, header in enumerate(config.headers):
+            self._files.add(header.value_file, f"headers::{place}::value_file", self._user_of(header))
 
     def dependencies(self) -> Sequence[str]:
         """The additional authenticator."""
@@ -176,13 +174,11 @@ class HeadersSetter(Extension[HeadersSetterConfig]):
         """Read the files; raises StartError."""
         if self.config.additional_auth:
             self._client.add(client_authenticator_of(self.config.additional_auth, host, "additional_auth"))
-        for file in self._files:
-            await file.start()
+        await self._files.start()
 
     async def shutdown(self) -> None:
         """Watch the files no more."""
-        for file in self._files:
-            await file.close()
+        await self._files.close()
 
     def _user_of(self, header: HeaderConfig) -> Callable[[str], None]:
         def use(text: str) -> None:

@@ -25,7 +25,7 @@ from airis.component.authentication import (
     with_header,
 )
 from airis.component.unsupported import not_supported
-from airis.component.watched_file import WatchedFile
+from airis.component.watched_file import WatchedFiles
 from airis.data import Origin
 from airis.extensions.basicauth import htpasswd
 from airis.extensions.basicauth.htpasswd import Stored
@@ -209,15 +209,14 @@ class BasicAuth(Extension[BasicAuthConfig]):
     ) -> None:
         """`sleep` passes the time between two looks at a file."""
         super().__init__(config, telemetry)
-        self._files: list[WatchedFile] = []
+        self._files = WatchedFiles(telemetry, sleep)
         self._server = BasicServer()
         client = config.client_auth or ClientCredentialsConfig.model_construct()
         self._client = BasicClient(client.username, client.password.get_secret_value())
-        if config.htpasswd is not None and config.htpasswd.file:
-            self._files.append(WatchedFile(config.htpasswd.file, "htpasswd::file", self._use, telemetry, sleep))
-        for name, use in (("username", self._use_user), ("password", self._use_password)):
-            if path := getattr(client, f"{name}_file"):
-                self._files.append(WatchedFile(path, f"client_auth::{name}_file", use, telemetry, sleep))
+        if config.htpasswd is not None:
+            self._files.add(config.htpasswd.file, "htpasswd::file", self._use)
+        self._files.add(client.username_file, "client_auth::username_file", self._use_user)
+        self._files.add(client.password_file, "client_auth::password_file", self._use_password)
 
     def provides(self) -> object:
         """The authenticator."""
@@ -225,15 +224,13 @@ class BasicAuth(Extension[BasicAuthConfig]):
 
     async def start(self, host: Host) -> None:
         """Read the files; raises StartError."""
-        if self.config.htpasswd is not None and not self._files:
+        if self.config.htpasswd is not None and not self.config.htpasswd.file:
             self._use("")
-        for file in self._files:
-            await file.start()
+        await self._files.start()
 
     async def shutdown(self) -> None:
         """Watch the files no more."""
-        for file in self._files:
-            await file.close()
+        await self._files.close()
 
     def _use(self, text: str) -> None:
         assert self.config.htpasswd is not None
