@@ -382,9 +382,10 @@ async def test_where_it_cannot_listen_nothing_is_left_with_the_authenticator(
     start_otlp: StartOtlp, section: str
 ) -> None:
     known = Known()
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(StartError, match="the port is taken"):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
         options = {**AUTH, "endpoint": f"127.0.0.1:{taken.getsockname()[1]}"}
-        await start_otlp(**{section: options}, extensions={"known": known})
+        with pytest.raises(StartError, match="the port is taken"):
+            await start_otlp(**{section: options}, extensions={"known": known})
     assert not known.has_listeners
 
 
